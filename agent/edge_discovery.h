@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * edge_discovery - which edge addresses there are, and which one an uplink dials next
+ *
+ * Entries of `edge:` are literal endpoints, names, "cloudflare" (SRV) or "srv:name".
+ * Resolving is asynchronous; the pool of addresses is pure and hands each uplink an
+ * address such that uplinks spread over them, four on one address if there is only one.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "base/list.h"
+
+#define EDGE_ADDRESSES_MAX 64
+
+struct edge_discovery;
+struct resolver;
+struct settings;
+
+struct edge_address {
+	struct endpoint ep;
+	char server_name[HOST_NAME_MAX_LEN + 1]; /* SNI and verified name for this address */
+};
+
+/* ---- pool: pure ---- */
+struct edge_pool {
+	struct edge_address addrs[EDGE_ADDRESSES_MAX];
+	uint16_t n_users[EDGE_ADDRESSES_MAX];	/* uplinks that dial or use it */
+	uint64_t failed_ms[EDGE_ADDRESSES_MAX];	/* last failure to connect; 0: none */
+	size_t n;
+};
+
+/* Replaces the addresses; what stays keeps its users and failures. */
+void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t n);
+/*
+ * The address with the fewest users, among those the one whose failure is
+ * longest ago (never failed first), @avoid last (NULL: none). -1 when empty. The taker counts.
+ */
+int edge_pool_take(struct edge_pool *p, const struct endpoint *avoid, uint32_t random);
+void edge_pool_release(struct edge_pool *p, const struct endpoint *ep);
+void edge_pool_mark_failed(struct edge_pool *p, const struct endpoint *ep, uint64_t now_ms);
+
+/* ---- discovery: asks the resolver ---- */
+
+/* @status 0: @addrs holds all found, in the order of the entries; else -errno and @text. */
+typedef void (*edge_discovery_cb)(void *ctx, int status, const struct edge_address *addrs, size_t n,
+				  const char *text);
+
+/* @settings and @resolver are borrowed for its lifetime. @region: credentials' endpoint or "". */
+NODISCARD int edge_discovery_new(struct edge_discovery **dp, struct resolver *resolver,
+				 const struct settings *settings, const char *region);
+void edge_discovery_free(struct edge_discovery *d);
+/* Starts a lookup unless one runs. The callback never runs before the return. */
+int edge_discovery_start(struct edge_discovery *d, edge_discovery_cb cb, void *ctx);

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+if(ADIT_SANITIZE)
+	add_compile_options(-fsanitize=${ADIT_SANITIZE} -fno-sanitize-recover=all
+		-fno-omit-frame-pointer -fno-optimize-sibling-calls)
+	add_link_options(-fsanitize=${ADIT_SANITIZE})
+endif()

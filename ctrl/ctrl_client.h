@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* ctrl_client - blocking client of a control socket, for the command line and tests */
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+struct json_t; /* jansson's */
+
+struct ctrl_error {
+	char code[32];	/* of the daemon's answer, or "unreachable", "protocol" */
+	char text[512];
+};
+
+enum ctrl_client_outcome {
+	CTRL_CLIENT_E_UNREACHABLE = 1,	/* ENOENT or ECONNREFUSED: no daemon there */
+	CTRL_CLIENT_E_REFUSED = 2,	/* the daemon answered with an error */
+	CTRL_CLIENT_E_BROKEN = 3,	/* permission, time-out or garbage: state unknown */
+};
+
+/*
+ * One request on a connection of its own. @args is borrowed and may be NULL. On 0
+ * *@resultp is a new reference. @timeout_ms bounds each wait. Else an outcome with @errp filled.
+ */
+NODISCARD int ctrl_call(const char *socket_path, const char *command, struct json_t *args,
+			unsigned int timeout_ms, struct json_t **resultp, struct ctrl_error *errp);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * forbidden - ranges that no prefix shorter than a single address covers
+ *
+ * "This host", loopback, link-local, multicast, reserved, their IPv6
+ * counterparts, and all of these inside NAT64 (64:ff9b::/96) and 6to4
+ * (2002::/16) addresses.
+ */
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+
+/* The name of the range that holds @ip ("loopback", ...), or NULL. @ip must be canonical. */
+const char *forbidden_range(const struct ip_addr *ip);
+/* True for 127.0.0.0/8 and ::1. */
+bool ip_is_loopback(const struct ip_addr *ip);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * prefix - CIDR prefixes as values
+ *
+ * A prefix never has host bits set: parsing refuses them and names the prefix
+ * that was meant.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+#define PREFIX_TEXT_MAX 50
+
+struct prefix {
+	struct ip_addr ip;
+	uint8_t bits;
+};
+
+enum prefix_outcome {
+	PREFIX_E_SYNTAX = 1,	/* not ADDRESS/BITS (a bare address is a single address) */
+	PREFIX_E_HOST_BITS = 2,	/* *@prefixp is filled with the prefix that was meant */
+};
+
+/* IPv4-mapped input becomes IPv4. Returns 0 or an outcome. */
+int prefix_parse(const char *text, struct prefix *prefixp);
+const char *prefix_format(const struct prefix *p, char out[PREFIX_TEXT_MAX]);
+struct prefix prefix_of_ip(const struct ip_addr *ip);
+bool prefix_contains_ip(const struct prefix *p, const struct ip_addr *ip);
+/* True if every address of @inner is in @outer (equal counts). */
+bool prefix_contains(const struct prefix *outer, const struct prefix *inner);
+bool prefix_equal(const struct prefix *a, const struct prefix *b);
+/* By family, address, then length (shorter first). */
+int prefix_compare(const struct prefix *a, const struct prefix *b);
+/* True for /32 and /128. */
+bool prefix_is_single(const struct prefix *p);

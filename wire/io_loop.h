@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * io_loop - what links, relays and sockets of one uv loop share
+ *
+ * Tasks run once, right before the loop waits for events (and again until none
+ * is left, bounded per turn): links flush their output there, so that
+ * everything one turn produced goes out together, and objects are freed there,
+ * so that no callback frees the object it runs on.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/cleanup.h"
+#include "base/list.h"
+#include "wire/budget.h"
+
+#define IO_LOOP_RX_BYTES (128 * 1024)
+
+struct io_task {
+	struct list node;
+	void (*run)(struct io_task *task);
+};
+
+struct io_loop {
+	uv_loop_t *uv;
+	uv_prepare_t prepare;
+	struct list tasks;
+	struct budget budget;	/* bytes buffered by all relays of the loop */
+	uint8_t *rx;		/* IO_LOOP_RX_BYTES; used within one read callback only */
+};
+
+/* @uv is borrowed. @soft_budget_bytes: see budget.h. 0 or -errno. */
+int io_loop_new(struct io_loop **loopp, uv_loop_t *uv, size_t soft_budget_bytes);
+/* Runs what is left, then closes its handle: run the uv loop once more before uv_loop_close(). */
+void io_loop_free(struct io_loop *loop);
+DEFINE_CLEANUP(struct io_loop *, io_loop_free);
+
+static inline void io_task_init(struct io_task *task, void (*run)(struct io_task *))
+{
+	list_init(&task->node);
+	task->run = run;
+}
+
+/* Idempotent until it has run; a task may post itself or others again. */
+static inline void io_task_post(struct io_loop *loop, struct io_task *task)
+{
+	if (!list_is_linked(&task->node))
+		list_append(&loop->tasks, &task->node);
+}
+
+static inline void io_task_cancel(struct io_task *task)
+{
+	list_remove(&task->node);
+}
+
+/* Now on the loop's clock: boot time in ms (clock_boot_ms()). */
+uint64_t io_loop_now_ms(const struct io_loop *loop);

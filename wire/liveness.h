@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * liveness - is the peer still there? Pure: time and facts in, verdict out
+ *
+ * The pinging side sends a PING every 5 s. No answer in 5 s: suspect. Dead:
+ * suspect, and nothing was read in those 5 s, and the send queue has not
+ * moved; or nothing was read for 30 s, whatever the queue does. While bytes
+ * are read a link is never dead.
+ * The listening side (the edge towards adit agents) sends no PING: suspect after
+ * 10 s without a byte read, dead after 15 s.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum liveness_mode {
+	LIVENESS_PINGS,	  /* we send PINGs */
+	LIVENESS_LISTENS, /* the peer does */
+};
+
+enum liveness_verdict {
+	LIVENESS_OK,
+	LIVENESS_SUSPECT,
+	LIVENESS_DEAD,
+};
+
+#define LIVENESS_PING_MS	   5000
+#define LIVENESS_ANSWER_MS	   5000
+#define LIVENESS_SILENT_MS	   30000
+#define LIVENESS_LISTEN_SUSPECT_MS 10000
+#define LIVENESS_LISTEN_DEAD_MS	   15000
+
+struct liveness {
+	enum liveness_mode mode;
+	uint64_t last_read_ms;
+	uint64_t next_ping_ms;
+	uint64_t ping_sent_ms;	  /* of the PING that is not answered; 0: none */
+	uint64_t ping_id;	  /* of the last PING */
+	uint64_t acked_at_ping;	  /* bytes the peer's TCP had acknowledged when it was sent */
+	uint64_t rtt_us;	  /* of the last answered PING; 0: none yet */
+};
+
+void liveness_init(struct liveness *l, enum liveness_mode mode, uint64_t now_ms);
+void liveness_on_read(struct liveness *l, uint64_t now_ms);
+
+/* True when a PING is due: send one with the opaque value *@idp. @bytes_acked as below. */
+bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked, uint64_t *idp);
+/* @now_us - @sent_us is taken as round-trip time if @id is the last PING's. */
+void liveness_on_ping_ack(struct liveness *l, uint64_t id, uint64_t rtt_us);
+
+/*
+ * @bytes_acked: TCP_INFO's count of bytes acknowledged by the peer's TCP
+ * (monotonic), so that "the send queue moved" is exact.
+ */
+enum liveness_verdict liveness_check(const struct liveness *l, uint64_t now_ms,
+				     uint64_t bytes_acked);
+
+/* When to look again, in ms of the same clock. */
+uint64_t liveness_deadline_ms(const struct liveness *l, uint64_t now_ms);

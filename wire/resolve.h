@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * resolve - names to addresses and SRV records (c-ares on the uv loop)
+ *
+ * Lookups go to the configured servers or the system's, nowhere else. Answers
+ * are bounded: RESOLVE_MAX results; the rest is dropped.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/compiler.h"
+
+#define RESOLVE_MAX 16
+
+struct resolver;
+struct resolve_query;
+
+struct resolve_srv {
+	char target[HOST_NAME_MAX_LEN + 1];
+	uint16_t port;
+	uint16_t priority;
+	uint16_t weight;
+};
+
+/*
+ * @servers: "ip[:port],..." or NULL for the system's; @timeout_ms per try.
+ * 0, -EINVAL for a bad list, or -errno.
+ */
+NODISCARD int resolver_new(struct resolver **rp, uv_loop_t *uv, const char *servers,
+			   unsigned int timeout_ms);
+/* Running queries are dropped without their callback. NULL is fine. Handles close on the loop. */
+void resolver_free(struct resolver *r);
+DEFINE_CLEANUP(struct resolver *, resolver_free);
+
+/* @status: 0, or -errno (-ENOENT: no such name, -ETIMEDOUT, -ECONNREFUSED: no server). */
+typedef void (*resolve_host_cb)(void *ctx, int status, const struct ip_addr *ips, size_t n);
+/* Sorted by priority, shuffled by weight (RFC 2782). */
+typedef void (*resolve_srv_cb)(void *ctx, int status, const struct resolve_srv *srv, size_t n);
+
+/* A and AAAA of @name, in the order RFC 6724 gives. The callback never runs before the return. */
+NODISCARD int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void *ctx,
+			   struct resolve_query **queryp);
+NODISCARD int resolve_srv(struct resolver *r, const char *name, resolve_srv_cb cb, void *ctx,
+			  struct resolve_query **queryp);
+/* The callback will not run. NULL is fine. */
+void resolve_cancel(struct resolve_query *q);
