@@ -34,7 +34,7 @@ static inline void free_at(void *p)
 	free(*(void **)p);
 }
 
-/* Closes unless -1, keeps errno. Returns -1, so that `fd = close_fd(fd)` reads well. */
+/* Closes unless -1, keeps errno. Returns -1, so that `fd = close_fd(fd)` reads well (fd.c). */
 int close_fd(int fd);
 
 static inline void close_fd_at(int *fd)

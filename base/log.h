@@ -15,6 +15,7 @@
  * secret. Control characters and quotes in values are escaped.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level {
@@ -32,39 +33,46 @@ enum log_format {
 #define LOG_REPEAT_MS 30000
 
 struct log_field {
-	const char *key;	/* NULL ends the list */
-	const char *text;	/* NULL: a number */
+	const char *key;  /* NULL ends the list */
+	const char *text; /* NULL: a number */
 	int64_t number;
 };
 
-#define LOG_END ((struct log_field){ .key = (void *)0 })
+#define LOG_END ((struct log_field){.key = (void *)0})
 
 /* @value may be NULL: printed as "-". Both are borrowed for the call. */
 static inline struct log_field log_text(const char *key, const char *value)
 {
-	return (struct log_field){ .key = key, .text = value ? value : "-" };
+	return (struct log_field){.key = key, .text = value ? value : "-"};
 }
 
 static inline struct log_field log_int(const char *key, int64_t value)
 {
-	return (struct log_field){ .key = key, .number = value };
+	return (struct log_field){.key = key, .number = value};
 }
 
 /* Process-wide: the only global state of the program. */
 void log_setup(enum log_level min_level, enum log_format format);
 void log_set_level(enum log_level min_level);
-/* "debug", "info", "warn", "error" (also cloudflared's "fatal"). 0 or -EINVAL. */
+/* "debug", "info", "warn", "error" (also cloudflared's "fatal", "panic" and "warning"). 0 or
+ * -EINVAL. */
 int log_level_parse(const char *name, enum log_level *levelp);
 const char *log_level_name(enum log_level level);
+/* False: a line of that level would be dropped; spares building costly fields. */
+bool log_is_enabled(enum log_level level);
 /* For tests: lines go to @fd instead of stderr. */
 void log_to_fd(int fd);
-/* Writes a pending repeat count. Call before exit. */
+/* For tests: the clock behind LOG_REPEAT_MS; NULL restores clock_boot_ms(). */
+void log_set_clock(uint64_t (*now_ms)(void));
+/* Writes a pending repeat count. Call before exit; a daemon also does now and then. */
 void log_flush(void);
+
+/* Any thread may call it; errno is kept. */
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 #define LOG_AT(level, message, ...)                                                                \
-	log_write(level, message, (const struct log_field[]){ __VA_ARGS__ })
+	log_write(level, message, (const struct log_field[]){__VA_ARGS__})
 #define log_debug(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END)
 #define log_info(...)  LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
 #define log_warn(...)  LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__, LOG_END)

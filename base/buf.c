@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAP_MIN 256
+
+void buf_init(struct buf *b, size_t max_bytes)
+{
+	*b = (struct buf){.max = max_bytes};
+}
+
+void buf_deinit(struct buf *b)
+{
+	free(b->data);
+	buf_init(b, b->max);
+}
+
+/* Doubling, from CAP_MIN up to the maximum. @need is within it. */
+static size_t next_cap(const struct buf *b, size_t need)
+{
+	size_t cap = b->cap ? b->cap : CAP_MIN;
+
+	while (cap < need && cap <= b->max / 2)
+		cap *= 2;
+	return cap < need || cap > b->max ? b->max : cap;
+}
+
+static void move_to_front(struct buf *b)
+{
+	memmove(b->data, b->data + b->head, b->len);
+	b->head = 0;
+}
+
+static int grow(struct buf *b, size_t need)
+{
+	size_t cap = next_cap(b, need);
+	uint8_t *data = malloc(cap);
+
+	if (!data)
+		return -ENOMEM;
+	if (b->len)
+		memcpy(data, b->data + b->head, b->len);
+	free(b->data);
+	b->data = data;
+	b->cap = cap;
+	b->head = 0;
+	return 0;
+}
+
+/*
+ * Makes room behind the unread bytes. Moving them is cheap only if as many were
+ * consumed before; otherwise a larger block is taken while the maximum allows one.
+ */
+static int make_room(struct buf *b, size_t n)
+{
+	size_t need = b->len + n;
+
+	if (b->data && b->cap - b->head - b->len >= n)
+		return 0;
+	if (need <= b->cap && (b->head >= b->len || b->cap >= b->max)) {
+		move_to_front(b);
+		return 0;
+	}
+	return grow(b, need > b->cap ? need : b->cap + 1);
+}
+
+int buf_append(struct buf *b, const void *data, size_t n)
+{
+	int r;
+
+	if (n > b->max - b->len)
+		return -ENOBUFS;
+	if (n == 0)
+		return 0;
+	r = make_room(b, n);
+	if (r < 0)
+		return r;
+	memcpy(b->data + b->head + b->len, data, n);
+	b->len += n;
+	return 0;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+	b->head += n;
+	b->len -= n;
+	if (b->len == 0)
+		buf_deinit(b);
+}
+
+size_t buf_take(struct buf *b, void *out, size_t cap)
+{
+	size_t n = b->len < cap ? b->len : cap;
+
+	if (n == 0)
+		return 0;
+	memcpy(out, buf_peek(b), n);
+	buf_consume(b, n);
+	return n;
+}
