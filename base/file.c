@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* mkostemp() */
+
 #include "base/file.h"
 
 #include <errno.h>
