@@ -17,7 +17,7 @@ struct diag;
 #define SECRET_FILE_MAX 65536
 
 struct secret {
-	uint8_t *bytes;	/* NUL behind the last byte; NULL when empty */
+	uint8_t *bytes; /* NUL behind the last byte; NULL when empty */
 	size_t n;
 };
 
