@@ -12,8 +12,11 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "routing/prefix.h"
 
-/* The name of the range that holds @ip ("loopback", ...), or NULL. @ip must be canonical. */
+/* The name of the range that holds @ip ("loopback", ...), or NULL. */
 const char *forbidden_range(const struct ip_addr *ip);
+/* The same for a prefix that lies in such a range as a whole; NULL if any address is outside. */
+const char *forbidden_prefix(const struct prefix *p);
 /* True for 127.0.0.0/8 and ::1. */
 bool ip_is_loopback(const struct ip_addr *ip);

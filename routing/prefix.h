@@ -23,7 +23,7 @@ struct prefix {
 
 enum prefix_outcome {
 	PREFIX_E_SYNTAX = 1,	/* not ADDRESS/BITS (a bare address is a single address) */
-	PREFIX_E_HOST_BITS = 2,	/* *@prefixp is filled with the prefix that was meant */
+	PREFIX_E_HOST_BITS = 2, /* *@prefixp is filled with the prefix that was meant */
 };
 
 /* IPv4-mapped input becomes IPv4. Returns 0 or an outcome. */

@@ -79,7 +79,7 @@ static void test_contains(void **state)
 	assert_false(within("172.16.0.0/12", "172.32.0.0"));
 	assert_false(within("10.0.0.0/9", "10.0.0.0/8"));
 	assert_false(within("::/0", "10.0.0.0/8"));
-	assert_true(within("fd00::/7", "fd00::1"));
+	assert_true(within("fc00::/7", "fd00::1"));
 	assert_false(within("fd00::/127", "fd00::2"));
 }
 
