@@ -2,7 +2,7 @@
 # One static library per folder: adit_library(wire PUBLIC base PRIVATE PkgConfig::NGHTTP2)
 function(adit_library name)
 	cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
-	list(TRANSFORM ARG_PUBLIC PREPEND adit_ REGEX "^(base|routing|wire|tun|ctrl|agent|edge|client)$")
+	list(TRANSFORM ARG_PUBLIC PREPEND adit_ REGEX "^(base|routing|wire|tun|ctrl|agent|edge|client|cmd)$")
 	add_library(adit_${name} STATIC ${ARG_SOURCES})
 	target_include_directories(adit_${name} PUBLIC ${CMAKE_SOURCE_DIR})
 	target_link_libraries(adit_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * commands - the subcommands of a program as a table
+ *
+ * main() hands its argv to commands_run(); a row whose command has subcommands of
+ * its own calls commands_run() again with its own table ("adit-edge tunnel create").
+ */
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+/* Exit codes that mean the same everywhere (sysexits.h has the first and the last). */
+enum command_exit {
+	COMMAND_EXIT_USAGE = 64,
+	COMMAND_EXIT_RUNNING = 73,
+	COMMAND_EXIT_REFUSED = 77,
+	COMMAND_EXIT_CONFIG = 78,
+};
+
+/* argv[0] is the command's own name; the result is the exit code. */
+typedef int (*command_fn)(int argc, char **argv);
+
+struct command {
+	const char *name;
+	command_fn run;
+	const char *help; /* one line */
+};
+
+struct command_set {
+	const char *program; /* as typed: "adit", "adit-edge tunnel" */
+	const char *summary;
+	const struct command *rows;
+	size_t n_rows;
+};
+
+#define COMMAND_ROWS(table) .rows = (table), .n_rows = ARRAY_SIZE(table)
+
+/*
+ * Runs the row named by argv[1]. --help and --version are served here. No name or an
+ * unknown one: a message with the nearest name on stderr and COMMAND_EXIT_USAGE.
+ */
+int commands_run(const struct command_set *set, int argc, char **argv);
+
+/* The commands of `adit`; each lives in cmd_<family>.c and has a row in adit.c. */
+int cmd_connections(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
+int cmd_routes(int argc, char **argv);
+int cmd_status(int argc, char **argv);
