@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * admin - the administrator's commands on the control socket
+ *
+ * A table of handlers for ctrl_server_new(); their ctx is a struct edge_admin. What only
+ * the running edge knows comes through struct edge_runtime_ops. Secrets and tokens are
+ * in the answer that minted them and nowhere else.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/health.h"
+#include "base/uuid.h"
+#include "ctrl/ctrl_server.h"
+
+struct edge_model;
+struct json_t; /* jansson's */
+
+struct edge_tunnel_health {
+	enum health state;
+	unsigned int n_connections;	/* registered, not suspect */
+	unsigned int n_expected;
+	unsigned int n_connectors;	/* live processes */
+};
+
+/* Filled in by the runtime; all members must be set. JSON results are new references. */
+struct edge_runtime_ops {
+	/* Object: version, since, listeners, certificate, counts ... */
+	struct json_t *(*status)(void *ctx);
+	/* Array of connections of connectors and clients; @tunnel NULL: all. Each has "id". */
+	struct json_t *(*connections)(void *ctx, const struct uuid *tunnel);
+	/* Array of the live processes of @tunnel: id, version, features, connections, since ... */
+	struct json_t *(*connectors)(void *ctx, const struct uuid *tunnel);
+	/* @ever_seen: the model's memory of earlier registrations. */
+	void (*tunnel_health)(void *ctx, const struct uuid *tunnel, bool ever_seen,
+			      struct edge_tunnel_health *healthp);
+	/*
+	 * Cuts connection @id (as printed by connections) and refuses its place for @hold_ms.
+	 * 0 or -ENOENT.
+	 */
+	int (*connection_close)(void *ctx, const char *id, uint32_t hold_ms);
+};
+
+struct edge_admin {
+	struct edge_model *model;
+	const struct edge_runtime_ops *ops;
+	void *runtime;			/* ctx of the ops */
+	const char *ca_file;		/* PEM that goes into users' credentials files */
+};
+
+/* Sorted by name, static. */
+const struct ctrl_command *edge_admin_commands(size_t *n_commandsp);
