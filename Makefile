@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin wrapper: everything real is in CMakePresets.json, tests/ and scripts/.
+PREFIX ?= /usr
+DESTDIR ?=
+PRESET ?= dev
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+
+.PHONY: all release test quickstart install fuzz bench lint format clean
+
+all: build/$(PRESET)/build.ninja
+	@cmake --build --preset $(PRESET) -j $(JOBS)
+
+build/%/build.ninja: CMakeLists.txt CMakePresets.json
+	@cmake --preset $* --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+
+test: all
+	@ctest --preset $(PRESET) -j $(JOBS) $(CTEST_FLAGS)
+
+# The release build has no tests in it, so that it needs neither cmocka nor python3.
+release:
+	@$(MAKE) --no-print-directory all PRESET=release
+
+quickstart: release
+	@scripts/quickstart.sh build/release/cmd
+
+install: release
+	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
+
+bench: release
+	@bench/run build/release/cmd
+
+fuzz:
+	@$(MAKE) --no-print-directory all PRESET=fuzz
+	@scripts/fuzz.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS)
+
+lint: all
+	@scripts/lint.sh build/$(PRESET)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	@rm -rf build
