@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Local TCP servers that play the origin: each connection runs one behaviour in a thread."""
+
+import hashlib
+import random
+import socket
+import threading
+
+
+class Origin:
+    """Listens on 127.0.0.1 (or @host) and runs behaviour(socket) per connection."""
+
+    def __init__(self, behaviour, host="127.0.0.1", receive_buffer=None):
+        self.behaviour = behaviour
+        self.errors, self.accepted = [], 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.socket(family)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._listener.bind((host, 0))
+        self._listener.listen(256)
+        self.port = self._listener.getsockname()[1]
+        self.sockets = []
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self.sockets.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        try:
+            self.behaviour(sock)
+        except OSError as e:
+            self.errors.append(e)
+        finally:
+            sock.close()
+
+    def close(self):
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+        for sock in self.sockets:
+            sock.close()
+
+
+def echo(sock):
+    while data := sock.recv(65536):
+        sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def digest_after_eof(sock):
+    """Reads to the end, then answers with the SHA-256 of all it read."""
+    digest = hashlib.sha256()
+    while data := sock.recv(262144):
+        digest.update(data)
+    sock.sendall(digest.hexdigest().encode() + b"\n")
+
+
+def reset(sock):
+    """Reads a little, then resets the connection."""
+    sock.recv(1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def send_all(data):
+    """Sends @data and its end at once; then reads on and reports the digest on `received`."""
+    received = []
+
+    def behaviour(sock):
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        digest = hashlib.sha256()
+        while piece := sock.recv(262144):
+            digest.update(piece)
+        received.append(digest.hexdigest())
+    behaviour.received = received
+    return behaviour
+
+
+def stall(event):
+    """Reads nothing until @event is set, then everything."""
+    def behaviour(sock):
+        event.wait()
+        while sock.recv(262144):
+            pass
+    return behaviour
+
+
+def pattern(n, seed=1):
+    """@n bytes that neither compress nor repeat, the same for the same @seed."""
+    return random.Random(seed).randbytes(n)

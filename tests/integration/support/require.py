@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test needs from the machine.
+
+A missing thing skips the test, unless ADIT_TEST_REQUIRE (a comma list of the names
+below) contains it: then the test fails, so that CI cannot lose tests silently.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import unittest
+
+
+def _runs(*argv):
+    try:
+        return subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              timeout=20).returncode == 0
+    except OSError:
+        return False
+
+
+def _has_h2():
+    try:
+        import h2.connection  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+CHECKS = {
+    "netns": lambda: _runs("unshare", "--net", "ip", "link", "set", "lo", "up"),
+    "tun": lambda: os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    "sshd": lambda: all(shutil.which(p) for p in ("sshd", "ssh", "scp", "sftp", "ssh-keygen")),
+    "capnp": lambda: shutil.which("capnp") is not None,
+    "h2": _has_h2,
+    "rsync": lambda: shutil.which("rsync") is not None,
+    "openssl": lambda: shutil.which("openssl") is not None,
+}
+
+
+@functools.lru_cache(maxsize=None)
+def _present(name):
+    return CHECKS[name]()
+
+
+def need(*names):
+    """Skips the calling test when one of @names is missing, or fails it when required."""
+    required = {n.strip() for n in os.environ.get("ADIT_TEST_REQUIRE", "").split(",")}
+    for name in names:
+        if _present(name):
+            continue
+        if name in required or "all" in required:
+            raise AssertionError(f"{name} is required by ADIT_TEST_REQUIRE but missing")
+        raise unittest.SkipTest(f"needs {name}")
