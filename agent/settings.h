@@ -35,17 +35,20 @@ struct route_setting {
 	bool has_via;				/* on single addresses only */
 	struct via_setting via;
 	struct ports ports;			/* empty: all */
+	unsigned int line;			/* in the file */
 };
 
 struct vnet_setting {
 	char name[ROUTE_VNET_MAX];
 	char comment[ROUTE_COMMENT_MAX];
+	unsigned int line;
 };
 
 /* Destinations served although not advertised. */
 struct allow_setting {
 	struct prefix network;
 	struct ports ports;
+	unsigned int line;
 };
 
 struct warp_routing {
@@ -59,10 +62,10 @@ struct settings {
 	char *credentials_file;		/* NULL: see credentials.h */
 	char **edges;			/* "host:port", "cloudflare", "srv:name" */
 	size_t n_edges;
-	char *edge_server_name;		/* NULL: see design of edge entries in docs/config.md */
+	char *edge_server_name;		/* NULL: follows from each entry of edges */
 	struct ip_addr edge_bind_address; /* family 0: any */
 	char *edge_ip_version;		/* "auto", "4" or "6" */
-	char *edge_ca_file;		/* NULL: the system's roots */
+	char *edge_ca_file;		/* `cacert`; NULL: the system's roots */
 	char *resolver;			/* "ip[:port],..." or NULL: the system's */
 	uint32_t ha_connections;	/* 4 */
 	uint32_t grace_period_ms;
@@ -74,13 +77,15 @@ struct settings {
 	char *control_socket;		/* /run/adit/adit.sock */
 	char *state_dir;		/* /var/lib/adit */
 	uint64_t buffer_budget_bytes;	/* soft limit of buffered bytes */
-	struct vnet_setting *vnets;
+	struct vnet_setting *vnets;	/* no two of one name */
 	size_t n_vnets;
-	struct route_setting *routes;
+	struct route_setting *routes;	/* in the order of the file; no two of one network */
 	size_t n_routes;
 	struct allow_setting *allows;
 	size_t n_allows;
 };
+
+#define CONFIG_PATH "/etc/adit/config.yml"
 
 /* Flags of the command line; NULL members weren't given. They beat environment and file. */
 struct settings_overrides {
@@ -93,8 +98,9 @@ struct settings_overrides {
 };
 
 /*
- * Reads @path, then environment (TUNNEL_EDGE, ...), then @overrides (may be
- * NULL). All problems go to @diag. Returns 0, or -EINVAL when there were errors.
+ * Reads @path (NULL: defaults only), then the environment (TUNNEL_EDGE, ...),
+ * then @overrides (may be NULL). All problems go to @diag. Returns 0, or -EINVAL
+ * when there were errors.
  */
 NODISCARD int settings_load(struct settings **settingsp, const char *path,
 			    const struct settings_overrides *overrides, struct diag *diag);
@@ -103,5 +109,12 @@ struct settings *settings_free(struct settings *s);
 /* The effective configuration as YAML, defaults included, no secrets. */
 void settings_show(const struct settings *s, FILE *out);
 
-/* docs/config.md from the schema tables. */
+/*
+ * Comma-separated keys that differ and only take effect after a restart, into
+ * @out. Returns how many.
+ */
+int settings_diff_restart(const struct settings *old, const struct settings *new_, char *out,
+			  size_t n_out);
+
+/* The part of docs/config.md about config.yml. */
 void settings_write_reference(FILE *out);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * edge_settings - what edge.yml, environment and flags say, as one struct
+ *
+ * Rows in edge_settings.c describe each key; docs/config.md is generated from
+ * them. A loaded struct is immutable: reload makes a new one and swaps.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "base/log.h"
+
+struct diag;
+
+#define EDGE_LISTEN_MAX	  16
+#define EDGE_LOCATION_MAX 32 /* with NUL */
+#define EDGE_CONFIG_PATH  "/etc/adit/edge.yml"
+
+/* A connector registers with an index that a live connection of its has. */
+enum edge_duplicates {
+	EDGE_DUPLICATES_REPLACE, /* the newcomer takes over */
+	EDGE_DUPLICATES_REJECT,	 /* EDUPCONN, as a test of agents */
+};
+
+/* Caps per process unless the name says otherwise; each is at least 1. */
+struct edge_limits {
+	uint32_t max_connections;	 /* of agents */
+	uint32_t max_clients;		 /* connections of clients */
+	uint32_t streams_per_connection; /* opened by one client connection */
+	uint32_t handshakes_per_second;
+};
+
+struct edge_settings {
+	struct endpoint *listen; /* [::] means both families */
+	size_t n_listen;
+	char *state_dir;
+	char *control_socket;
+	char *certificate_file; /* paths of PEM files; never NULL once loaded */
+	char *key_file;
+	char *ca_file;
+	char location[EDGE_LOCATION_MAX]; /* what agents are told and show */
+	enum edge_duplicates duplicates;
+	uint32_t drain_timeout_ms;
+	uint64_t route_hold_ms;	      /* how long routes of a gone agent answer 503 */
+	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
+	struct edge_limits limits;
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+/* Flags of the command line; NULL members weren't given. They beat the file. */
+struct edge_settings_overrides {
+	const char *const *listen;
+	size_t n_listen;
+	const char *log_level;
+	const char *control_socket;
+	const char *state_dir;
+};
+
+/*
+ * Reads @path (NULL: defaults only), then @overrides (may be NULL). All
+ * problems go to @diag. Returns 0, or -EINVAL when there were errors.
+ */
+NODISCARD int edge_settings_load(struct edge_settings **settingsp, const char *path,
+				 const struct edge_settings_overrides *overrides,
+				 struct diag *diag);
+struct edge_settings *edge_settings_free(struct edge_settings *s);
+
+/* The effective configuration as YAML, defaults included. */
+void edge_settings_show(const struct edge_settings *s, FILE *out);
+
+/*
+ * Comma-separated keys that differ and only take effect after a restart, into
+ * @out. Returns how many.
+ */
+int edge_settings_diff_restart(const struct edge_settings *old, const struct edge_settings *new_,
+			       char *out, size_t n_out);
+
+/* The part of docs/config.md about edge.yml. */
+void edge_settings_write_reference(FILE *out);
