@@ -127,8 +127,8 @@ class Shaper:
         self.accepted += 1
         for s in (near, far):
             # Small kernel buffers: the bound on held bytes must be ours.
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             s.setblocking(False)
         with self._lock:
