@@ -145,7 +145,7 @@ DEFINE_CLEANUP(struct store *, store_free);
 /* All rows, parents before the rows that refer to them. Only before the first commit. */
 NODISCARD int store_load(struct store *s, store_row_cb cb, void *ctx, char error[STORE_ERROR_MAX]);
 
-/* @status: 0, or -errno with @error; then nothing of the batch was written. @batch is freed after. */
+/* @status: 0, or -errno with @error: nothing of @batch was written. It is freed afterwards. */
 typedef void (*store_commit_cb)(void *ctx, const struct store_batch *batch, int status,
 				const char *error);
 
