@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * agent_status - names in the results of the agent's control commands
+ *
+ * The agent writes these members and the command line reads them; the shape is the
+ * contract of docs/control.md. A member that isn't known yet is left out, never null.
+ * Counters are numbers of bytes or things, times say their unit in the name.
+ */
+
+/* Commands. `reload` changes something: own uid or root. */
+#define AGENT_COMMAND_CONNECTIONS "connections" /* result: {"connections": [...]} */
+#define AGENT_COMMAND_RELOAD	  "reload"	/* result: {"changed": [...], "warnings": [...]} */
+#define AGENT_COMMAND_ROUTES	  "routes"	/* result: {"routes": [...], "note": text} */
+#define AGENT_COMMAND_STATUS	  "status"	/* result: below, with "connections" */
+
+/* status */
+#define STATUS_TUNNEL	     "tunnel"	    /* object: id, name */
+#define STATUS_TUNNEL_ID     "id"	    /* UUID */
+#define STATUS_TUNNEL_NAME   "name"	    /* optional */
+#define STATUS_STATE	     "state"	    /* health_name() */
+#define STATUS_EXPECTED	     "expected"	    /* number of connections that makes Healthy */
+#define STATUS_REGISTERED    "registered"   /* number of registered connections */
+#define STATUS_SINCE	     "since"	    /* of `state`: seconds since 1970 UTC */
+#define STATUS_CONNECTOR_ID  "connector_id" /* UUID of this process */
+#define STATUS_VERSION	     "version"	    /* ADIT_VERSION */
+#define STATUS_PID	     "pid"
+#define STATUS_UPTIME_S	     "uptime_s"
+#define STATUS_EDGE_FEATURES "edge_features" /* array of text; empty towards a stock edge */
+#define STATUS_DRAINING	     "draining"	     /* bool: shutting down, no new streams */
+#define STATUS_CONNECTIONS   "connections"   /* array, one per connection index, sorted */
+
+/* One element of "connections". */
+#define CONNECTION_INDEX      "index"
+#define CONNECTION_EDGE	      "edge"	 /* endpoint text */
+#define CONNECTION_LOCATION   "location" /* as the edge said at registration */
+#define CONNECTION_STATE      "state"	 /* text of the uplink's state, "registered" when up */
+#define CONNECTION_SINCE_S    "since_s"	 /* seconds in that state */
+#define CONNECTION_RTT_US     "rtt_us"	 /* last PING's round trip */
+#define CONNECTION_STREAMS    "streams"	 /* open now */
+#define CONNECTION_BYTES_IN   "bytes_in" /* from the edge, since process start */
+#define CONNECTION_BYTES_OUT  "bytes_out"
+#define CONNECTION_SUSPECT    "suspect"	   /* bool: a PING is overdue */
+#define CONNECTION_LAST_ERROR "last_error" /* text; left out when there was none */
+
+/* routes; besides, at top level: */
+#define ROUTES_ROUTES "routes" /* array in the order of the config, operator's routes last */
+#define ROUTES_NOTE   "note"   /* text for people, e.g. why nothing can be advertised; optional */
+
+/* One element of "routes". */
+#define ROUTE_NETWORK	      "network"		/* prefix text */
+#define ROUTE_VIRTUAL_NETWORK "virtual_network" /* name or UUID */
+#define ROUTE_COMMENT	      "comment"
+#define ROUTE_VIA	      "via"	  /* endpoint or address text */
+#define ROUTE_PORTS	      "ports"	  /* text: "22,8000-8100" */
+#define ROUTE_STATE	      "state"	  /* one of ROUTE_STATE_* */
+#define ROUTE_REASON	      "reason"	  /* why refused or pending, in the edge's words */
+#define ROUTE_INTERFACE	      "interface" /* by which this host reaches the network */
+#define ROUTE_SOURCE	      "source"	  /* address that it would use */
+
+#define ROUTE_STATE_ACCEPTED "accepted"
+#define ROUTE_STATE_REFUSED  "refused"
+#define ROUTE_STATE_PENDING  "pending"	/* not sent or not answered yet */
+#define ROUTE_STATE_OPERATOR "operator" /* the edge's operator has to make it (stock edge) */
+
+/* reload; a refused one is an error with code AGENT_ERROR_CONFIG and the findings as text. */
+#define RELOAD_CHANGED	"changed"  /* array of text: the keys that took effect */
+#define RELOAD_WARNINGS "warnings" /* array of text: "file:line: key: reason" */
+
+#define AGENT_ERROR_CONFIG "invalid"
