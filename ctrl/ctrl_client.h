@@ -6,21 +6,17 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
-
-struct json_t; /* jansson's */
-
-struct ctrl_error {
-	char code[32];	/* of the daemon's answer, or "unreachable", "protocol" */
-	char text[512];
-};
+#include "ctrl/ctrl_proto.h"
 
 enum ctrl_client_outcome {
-	CTRL_CLIENT_E_UNREACHABLE = 1,	/* ENOENT or ECONNREFUSED: no daemon there */
-	CTRL_CLIENT_E_REFUSED = 2,	/* the daemon answered with an error */
-	CTRL_CLIENT_E_BROKEN = 3,	/* permission, time-out or garbage: state unknown */
+	CTRL_CLIENT_E_UNREACHABLE = 1, /* ENOENT or ECONNREFUSED: no daemon there */
+	CTRL_CLIENT_E_REFUSED = 2,     /* the daemon answered with an error */
+	CTRL_CLIENT_E_BROKEN = 3,      /* permission, time-out or garbage: state unknown */
 };
 
 /*
+ * The code in @errp is the daemon's, or "unreachable", "broken", "timeout" or "protocol".
+ *
  * One request on a connection of its own. @args is borrowed and may be NULL. On 0
  * *@resultp is a new reference. @timeout_ms bounds each wait. Else an outcome with @errp filled.
  */

@@ -8,22 +8,27 @@
  *   {"v":1,"command":"status","args":{...}}
  *   {"v":1,"ok":true,"result":{...}}
  *   {"v":1,"ok":false,"error":{"code":"...","text":"..."}}
- * Requests of one client are answered in order. At most CTRL_CLIENTS_MAX clients,
- * requests of CTRL_REQUEST_MAX bytes; a client that does not read is dropped when
- * CTRL_REPLY_MAX bytes wait. Commands that change something need the daemon's
- * own uid or root (SO_PEERCRED).
+ * Requests of one client are answered in order, one after the other. At most
+ * CTRL_CLIENTS_MAX clients, requests of CTRL_REQUEST_MAX bytes; a client that does not
+ * read is dropped when CTRL_REPLY_MAX bytes wait, and one that neither says nor reads
+ * anything for CTRL_IDLE_MS while no answer is owed to it. Commands that change something
+ * need the daemon's own uid or root (SO_PEERCRED).
+ *
+ * The program must ignore SIGPIPE: libuv writes without MSG_NOSIGNAL.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 #include <uv.h>
 
 #include "base/compiler.h"
+#include "ctrl/ctrl_proto.h"
 
-#define CTRL_VERSION	 1
-#define CTRL_REQUEST_MAX (64 * 1024)
-#define CTRL_REPLY_MAX	 (8 * 1024 * 1024)
 #define CTRL_CLIENTS_MAX 32
+#define CTRL_IDLE_MS	 60000
 
 struct ctrl_request;
 struct ctrl_server;
@@ -38,25 +43,39 @@ typedef void (*ctrl_handler)(void *ctx, struct ctrl_request *req, const struct j
 
 struct ctrl_command {
 	const char *name;
-	bool changes;		/* own uid or root only */
+	bool changes; /* own uid or root only */
 	ctrl_handler run;
 	const char *help;
 };
 
 enum ctrl_outcome {
-	CTRL_E_RUNNING = 1,	/* another daemon answers on that socket */
+	CTRL_E_RUNNING = 1, /* another daemon answers on that socket */
 };
 
 /*
  * Binds @path (directory must exist). A stale socket is removed only if connect()
- * to it is refused. @commands is borrowed, sorted by name. 0, CTRL_E_RUNNING or -errno.
+ * to it is refused; -EEXIST when @path is something else than a socket, which stays.
+ * <@path>.lock, kept beside it, decides between two daemons that start at once. A umask
+ * without group bits still gives 0660. @commands is borrowed, sorted by name.
+ * 0, CTRL_E_RUNNING or -errno.
  */
 NODISCARD int ctrl_server_new(struct ctrl_server **sp, uv_loop_t *uv, const char *path,
 			      const struct ctrl_command *commands, size_t n_commands, void *ctx);
-/* Closes all clients, removes the socket file. Handles close on the loop. NULL is fine. */
+/*
+ * Closes all clients, removes the socket file. Handles close on the loop, memory goes with
+ * the last of them. Requests not answered yet stay valid and are answered into the void.
+ * NULL is fine.
+ */
 void ctrl_server_free(struct ctrl_server *s);
+
+/* Drops clients that were idle or stuck for CTRL_IDLE_MS before @now_ms (of uv_now()). */
+void ctrl_server_sweep(struct ctrl_server *s, uint64_t now_ms);
+
+/* Uid of the process that sent @req. Valid until the answer. */
+uid_t ctrl_request_uid(const struct ctrl_request *req);
 
 /* @result is stolen (a new reference); NULL: an empty object. */
 void ctrl_reply_ok(struct ctrl_request *req, struct json_t *result);
 /* @code: short stable word ("not-found", "invalid", "forbidden", "conflict", "unavailable"). */
-void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fmt, ...) PRINTF(3, 4);
+void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fmt, ...)
+	PRINTF(3, 4);

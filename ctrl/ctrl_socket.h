@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * ctrl_socket - the file under which a control socket is found
+ *
+ * Taking the name over from a dead daemon must neither rob a live one nor remove what
+ * isn't a socket, and two daemons may start in the same moment. So the name belongs to
+ * whoever holds a lock on <path>.lock; the lock goes with the process, the (empty) lock
+ * file stays.
+ */
+
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+#define CTRL_SOCKET_MODE 0660
+
+/* The empty value is CTRL_SOCKET_NONE. */
+struct ctrl_socket {
+	int fd;	     /* listening after ctrl_socket_listen(); non-blocking */
+	int lock_fd; /* -1: the name isn't ours */
+	dev_t device;
+	ino_t inode; /* of the socket file, so that we remove no other */
+	char *path;
+};
+
+#define CTRL_SOCKET_NONE                                                                           \
+	{                                                                                          \
+		.fd = -1, .lock_fd = -1                                                            \
+	}
+
+enum ctrl_socket_outcome {
+	CTRL_SOCKET_E_RUNNING = 1, /* the name is held by a live daemon */
+};
+
+/*
+ * Binds and listens with mode CTRL_SOCKET_MODE; nobody could connect before the mode was set.
+ * 0, CTRL_SOCKET_E_RUNNING, or -errno: -EEXIST when @path is no socket, -ENAMETOOLONG.
+ */
+NODISCARD int ctrl_socket_listen(const char *path, struct ctrl_socket *sockp);
+
+/* Removes the file if it is still ours, closes what is open. Fine on the empty value. */
+void ctrl_socket_close(struct ctrl_socket *sock);
+
+/* A connected non-blocking socket, or -errno (-EAGAIN: its backlog is full). */
+NODISCARD int ctrl_socket_connect(const char *path);
