@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE /* mkostemp() */
-
 #include "base/file.h"
 
 #include <errno.h>
