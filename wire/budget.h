@@ -16,8 +16,8 @@
 struct budget {
 	size_t soft_bytes;
 	size_t hard_bytes;
-	size_t used_bytes;	/* buffered now */
-	size_t granted_bytes;	/* sum of connection windows */
+	size_t used_bytes;    /* buffered now */
+	size_t granted_bytes; /* sum of connection windows */
 };
 
 /* @hard_bytes 0: soft plus 256 MiB. */

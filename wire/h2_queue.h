@@ -16,14 +16,14 @@
 struct h2_stream;
 
 struct h2_queue {
-	struct h2_stream *stream;	/* NULL once closed */
+	struct h2_stream *stream; /* NULL once closed */
 	struct buf bytes;
 	bool ended;
 };
 
 /* Becomes @stream's source; holds at most @max bytes. */
 void h2_queue_init(struct h2_queue *q, struct h2_stream *stream, size_t max);
-/* The stream is gone (its on_closed ran) or the owner is: nothing is sent any more. */
+/* Call it from the stream's on_closed at the latest. Nothing is sent any more. */
 void h2_queue_deinit(struct h2_queue *q);
 /* Copies all of @data. 0, -ENOBUFS over the maximum, -EPIPE after the end. */
 int h2_queue_write(struct h2_queue *q, const void *data, size_t n);

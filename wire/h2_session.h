@@ -30,7 +30,7 @@ struct h2_stream_events;
 
 enum h2_outcome {
 	H2_OK = 0,
-	H2_E_PEER = 1,	   /* the peer broke the protocol; a GOAWAY may be queued: pull, then close */
+	H2_E_PEER = 1, /* the peer broke the protocol; a GOAWAY may be queued: pull, then close */
 	H2_E_DRAINING = 2, /* no new streams on this session; the open ones live */
 	H2_E_LIMIT = 3,	   /* the peer's or our stream limit says no; nothing changed */
 };
@@ -107,6 +107,9 @@ NODISCARD int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t 
 #define H2_DATA_FULL (16384 - 9) /* payload that fills one TLS record with its frame header */
 NODISCARD int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, size_t *np);
 
+/* The clock for rate limits: call before a feed. Until then time stands still at 0. */
+void h2_session_set_now(struct h2_session *s, uint64_t now_ms);
+
 /* Withheld connection credit is given back now. */
 void h2_session_release_credit(struct h2_session *s);
 
@@ -125,5 +128,6 @@ bool h2_session_can_open(const struct h2_session *s);
 bool h2_session_is_idle(const struct h2_session *s);
 /* Payload limit of the peer (its SETTINGS_MAX_FRAME_SIZE). */
 uint32_t h2_session_peer_max_frame(const struct h2_session *s);
-/* What ended the session, for logs: library text, valid as long as the session; "" if nothing did. */
+/* What ended the session, for logs: library text, valid as long as the session; "" if nothing did.
+ */
 const char *h2_session_error_text(const struct h2_session *s);

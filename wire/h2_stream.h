@@ -70,7 +70,7 @@ int h2_stream_respond(struct h2_stream *st, const struct h2_header *hdrs, size_t
 /* Events for the rest of the stream's life; NULL events: data is credited and dropped. */
 void h2_stream_set_events(struct h2_stream *st, const struct h2_stream_events *events, void *ctx);
 
-/* Sets (or replaces) the source and asks it as soon as the connection has room. */
+/* Sets or replaces the source and asks it as soon as the connection has room. NULL: none. */
 void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx);
 
 /* After -EAGAIN: the source has bytes (or its end) now. Harmless when it was not waiting. */
@@ -84,6 +84,9 @@ void h2_stream_credit(struct h2_stream *st, size_t n);
 /* Acceptor, stock teardown: when our END_STREAM goes out, RST_STREAM(NO_ERROR) follows
  * if the peer's half is still open. */
 void h2_stream_reset_after_end(struct h2_stream *st);
+
+/* May use the last 16 KiB of a connection window: for RPC, never for bulk. */
+void h2_stream_set_urgent(struct h2_stream *st);
 
 /* RST_STREAM; on_closed follows from a later pull or feed. Idempotent. */
 void h2_stream_reset(struct h2_stream *st, uint32_t h2_code);

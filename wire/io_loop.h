@@ -19,6 +19,7 @@
 #include "wire/budget.h"
 
 #define IO_LOOP_RX_BYTES (128 * 1024)
+#define IO_LOOP_TX_BYTES (96 * 1024)
 
 struct io_task {
 	struct list node;
@@ -28,9 +29,13 @@ struct io_task {
 struct io_loop {
 	uv_loop_t *uv;
 	uv_prepare_t prepare;
+	uv_async_t wakeup; /* a turn ended with tasks left */
+	unsigned int n_handles;
 	struct list tasks;
-	struct budget budget;	/* bytes buffered by all relays of the loop */
-	uint8_t *rx;		/* IO_LOOP_RX_BYTES; used within one read callback only */
+	struct list awaiting_relief; /* tasks to run when the budget is under its limit again */
+	struct budget budget;	     /* bytes buffered by all relays of the loop */
+	uint8_t *rx;		     /* IO_LOOP_RX_BYTES; used within one read callback only */
+	uint8_t *tx;		     /* IO_LOOP_TX_BYTES; used within one flush only */
 };
 
 /* @uv is borrowed. @soft_budget_bytes: see budget.h. 0 or -errno. */
@@ -55,6 +60,17 @@ static inline void io_task_post(struct io_loop *loop, struct io_task *task)
 static inline void io_task_cancel(struct io_task *task)
 {
 	list_remove(&task->node);
+}
+
+/* @n more bytes are buffered. */
+void io_loop_buffered(struct io_loop *loop, size_t n);
+/* @n of them are gone. */
+void io_loop_unbuffered(struct io_loop *loop, size_t n);
+/* Posts @task when the budget is under its soft limit again. Idempotent. */
+static inline void io_loop_await_relief(struct io_loop *loop, struct io_task *task)
+{
+	if (!list_is_linked(&task->node))
+		list_append(&loop->awaiting_relief, &task->node);
 }
 
 /* Now on the loop's clock: boot time in ms (clock_boot_ms()). */

@@ -14,8 +14,8 @@
  *
  * Each phase has its deadline (wire/proto.h). Reading never stops while the
  * link is open: back-pressure is per stream, by credit. Output is pulled once
- * per loop turn and at most TLS_OUT_SOFT wait unsent. Liveness is checked by
- * one timer.
+ * per loop turn, the next only when the last went out: at most TLS_WRITE_MAX wait. Liveness is
+ * checked by one timer.
  *
  * Ownership: the owner holds one reference from link_dial() or link_adopt() until
  * it calls link_free(), at any time, also from on_closed; memory goes when uv has
@@ -36,16 +36,16 @@ struct link;
 struct tls_context;
 
 enum link_end {
-	LINK_END_LOCAL,		/* link_close() */
-	LINK_END_CONNECT,	/* TCP connect failed */
-	LINK_END_TLS,		/* handshake failed; see link_error_text() */
-	LINK_END_CERTIFICATE,	/* the peer's certificate was refused */
-	LINK_END_TIMEOUT,	/* a set-up phase took too long */
-	LINK_END_PEER_CLOSED,	/* EOF or reset by the peer */
-	LINK_END_PROTOCOL,	/* HTTP/2 error */
-	LINK_END_DEAD,		/* liveness */
-	LINK_END_LIMIT,		/* budget */
-	LINK_END_INTERNAL,	/* local error: memory, descriptors */
+	LINK_END_LOCAL,	      /* link_close() */
+	LINK_END_CONNECT,     /* TCP connect failed */
+	LINK_END_TLS,	      /* handshake failed; see link_error_text() */
+	LINK_END_CERTIFICATE, /* the peer's certificate was refused */
+	LINK_END_TIMEOUT,     /* a set-up phase took too long */
+	LINK_END_PEER_CLOSED, /* EOF or reset by the peer */
+	LINK_END_PROTOCOL,    /* HTTP/2 error */
+	LINK_END_DEAD,	      /* liveness */
+	LINK_END_LIMIT,	      /* budget */
+	LINK_END_INTERNAL,    /* local error: memory, descriptors */
 	LINK_END_N,
 };
 
@@ -66,8 +66,8 @@ struct link_events {
 
 struct link_dial_options {
 	struct endpoint peer;
-	struct ip_addr bind;		/* family 0: any */
-	const char *server_name;	/* SNI and verified name; copied */
+	struct ip_addr bind;	 /* family 0: any */
+	const char *server_name; /* SNI and verified name; copied */
 };
 
 /* Starts to dial. Failure after the return comes as on_closed. 0 or -errno. */
@@ -105,10 +105,10 @@ const char *link_error_text(const struct link *l);
 const char *link_end_name(enum link_end why);
 
 struct link_stats {
-	uint64_t bytes_in;	/* plaintext */
+	uint64_t bytes_in; /* plaintext */
 	uint64_t bytes_out;
-	uint64_t rtt_us;	/* last PING, else TCP's estimate */
-	uint64_t last_read_ms;	/* clock_boot_ms() */
+	uint64_t rtt_us;       /* last PING, else TCP's estimate */
+	uint64_t last_read_ms; /* clock_boot_ms() */
 	size_t n_streams;
 	bool suspect;
 };

@@ -30,6 +30,7 @@ enum liveness_verdict {
 #define LIVENESS_PING_MS	   5000
 #define LIVENESS_ANSWER_MS	   5000
 #define LIVENESS_SILENT_MS	   30000
+#define LIVENESS_SAMPLE_MS	   1000 /* while a PING is unanswered */
 #define LIVENESS_LISTEN_SUSPECT_MS 10000
 #define LIVENESS_LISTEN_DEAD_MS	   15000
 
@@ -37,10 +38,11 @@ struct liveness {
 	enum liveness_mode mode;
 	uint64_t last_read_ms;
 	uint64_t next_ping_ms;
-	uint64_t ping_sent_ms;	  /* of the PING that is not answered; 0: none */
-	uint64_t ping_id;	  /* of the last PING */
-	uint64_t acked_at_ping;	  /* bytes the peer's TCP had acknowledged when it was sent */
-	uint64_t rtt_us;	  /* of the last answered PING; 0: none yet */
+	uint64_t ping_sent_ms; /* of the PING that is not answered; 0: none */
+	uint64_t ping_id;      /* of the last PING */
+	uint64_t bytes_acked;  /* as last seen */
+	uint64_t moved_ms;     /* when it was last seen to change */
+	uint64_t rtt_us;       /* of the last answered PING; 0: none yet */
 };
 
 void liveness_init(struct liveness *l, enum liveness_mode mode, uint64_t now_ms);
@@ -55,8 +57,7 @@ void liveness_on_ping_ack(struct liveness *l, uint64_t id, uint64_t rtt_us);
  * @bytes_acked: TCP_INFO's count of bytes acknowledged by the peer's TCP
  * (monotonic), so that "the send queue moved" is exact.
  */
-enum liveness_verdict liveness_check(const struct liveness *l, uint64_t now_ms,
-				     uint64_t bytes_acked);
+enum liveness_verdict liveness_check(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked);
 
 /* When to look again, in ms of the same clock. */
 uint64_t liveness_deadline_ms(const struct liveness *l, uint64_t now_ms);

@@ -36,15 +36,15 @@ enum relay_mode {
 
 /* Why it ended. */
 enum relay_end {
-	RELAY_END_CLEAN,	/* both directions reached their end */
-	RELAY_END_A_RESET,	/* side A (descriptor or stream A) failed or was reset */
-	RELAY_END_B_RESET,	/* the stream (B) was reset, or its link ended */
-	RELAY_END_ABORTED,	/* relay_abort() */
+	RELAY_END_CLEAN,   /* both directions reached their end */
+	RELAY_END_A_RESET, /* side A (descriptor or stream A) failed or was reset */
+	RELAY_END_B_RESET, /* the stream (B) was reset, or its link ended */
+	RELAY_END_ABORTED, /* relay_abort() */
 };
 
 struct relay_result {
 	enum relay_end end;
-	int error;		/* -errno of a descriptor, or 0 */
+	int error; /* -errno of a descriptor, or 0 */
 	uint64_t a_to_b_bytes;
 	uint64_t b_to_a_bytes;
 };

@@ -23,13 +23,13 @@ struct diag;
 struct tls_context;
 struct tls_conn;
 
-/* Ciphertext waiting to be sent may grow to this before tls_write() is refused. */
-#define TLS_OUT_SOFT (64 * 1024)
+/* Largest plaintext for one tls_write(): its ciphertext fits the output buffer. */
+#define TLS_WRITE_MAX (96 * 1024)
 
 enum tls_outcome {
-	TLS_E_AGAIN = 1, /* the socket has nothing (or the handshake needs the peer) */
-	TLS_E_EOF = 2,	 /* close_notify, or the peer closed TCP */
-	TLS_E_FAILED = 3,/* alert, bad record, certificate: see tls_conn_error_text() */
+	TLS_E_AGAIN = 1,  /* the socket has nothing (or the handshake needs the peer) */
+	TLS_E_EOF = 2,	  /* close_notify, or the peer closed TCP */
+	TLS_E_FAILED = 3, /* alert, bad record, certificate: see tls_conn_error_text() */
 };
 
 /*
@@ -38,6 +38,9 @@ enum tls_outcome {
  */
 NODISCARD int tls_context_new_dialler(struct tls_context **ctxp, const char *ca_file, bool alpn_h2,
 				      struct diag *diag);
+/* The same with the roots as PEM text; @ca_pem must not be NULL. */
+NODISCARD int tls_context_new_dialler_pem(struct tls_context **ctxp, const char *ca_pem,
+					  bool alpn_h2, struct diag *diag);
 /* For a listener: chain and key as PEM files; ALPN "h2" or none. */
 NODISCARD int tls_context_new_listener(struct tls_context **ctxp, const char *cert_file,
 				       const char *key_file, struct diag *diag);
@@ -60,7 +63,10 @@ int tls_handshake(struct tls_conn *c);
 /* Up to @cap bytes of plaintext: >0 in *@np with 0, or TLS_E_*, or -errno. */
 int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np);
 
-/* Encrypts all of @data into the output buffer. 0, TLS_E_FAILED or -errno. */
+/*
+ * Encrypts all of @data (at most TLS_WRITE_MAX) into the output buffer, which must be
+ * empty (tls_output() returned 0). 0, TLS_E_FAILED or -errno.
+ */
 int tls_write(struct tls_conn *c, const uint8_t *data, size_t n);
 
 /* Appends close_notify; no write after it. */

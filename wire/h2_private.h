@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* h2_private - the bodies that h2_session.c, h2_stream.c and h2_callbacks.c share; nobody else */
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/list.h"
+#include "wire/h2_session.h"
+#include "wire/h2_stream.h"
+
+/* Senders leave this much of a connection window to urgent streams, so that RPC passes while bulk
+ * is stalled. */
+#define H2_URGENT_RESERVE (16 * 1024)
+
+#define H2_FRAME_HEADER 9
+
+/* Largest header block that we send; nothing of ours comes near. */
+#define HEADER_BLOCK_MAX (64 * 1024)
+
+/* A pull stops filling when less than this is left: one control frame of 16 KiB and one DATA frame.
+ */
+#define H2_PULL_SLACK (32 * 1024)
+
+/* Frames without payload that a peer may send at once, and per second after that. Each costs us
+ * some 0.2 us, an honest peer with 1-byte windows sends one per byte. */
+#define H2_NUISANCE_BURST 65536
+#define H2_NUISANCE_PER_S 16384
+
+/* Tokens come back with time; empty means the peer floods. */
+struct h2_bucket {
+	uint64_t filled_ms;
+	uint32_t tokens;
+	uint32_t burst;
+	uint32_t per_s;
+};
+
+void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t per_s);
+/* Takes one token; false when there is none. */
+bool h2_bucket_take(struct h2_bucket *b, uint64_t now_ms);
+
+enum h2_session_bit {
+	H2_SESSION_IN_CALL = 1 << 0, /* feeding or pulling: neither may be entered again */
+	H2_SESSION_GOT_SETTINGS = 1 << 1,
+	H2_SESSION_PEER_GOAWAY = 1 << 2,
+	H2_SESSION_DRAINING = 1 << 3,
+	H2_SESSION_FLOODED = 1 << 4,
+};
+
+struct h2_session {
+	nghttp2_session *ng;
+	enum h2_role role;
+	unsigned int bits;
+	struct h2_limits limits;
+	const struct h2_session_events *events;
+	void *ctx;
+	uint64_t now_ms;
+	struct list streams;
+	struct list touched; /* received DATA or an end in the running feed */
+	struct list starved; /* have bytes, but the connection window is used up */
+	size_t n_streams;
+	struct {
+		uint8_t *bytes;
+		size_t cap;
+		size_t len;
+	} out;			    /* of the running pull */
+	size_t conn_owed_bytes;	    /* received and to be credited to the connection */
+	size_t conn_withheld_bytes; /* received and held back by the budget */
+	struct h2_bucket resets;
+	struct h2_bucket nuisance;
+	char error_text[160];
+};
+
+enum h2_stream_bit {
+	H2_STREAM_WAITING = 1 << 0, /* its source said -EAGAIN */
+	H2_STREAM_PEER_ENDED = 1 << 1,
+	H2_STREAM_EOF_TOLD = 1 << 2,
+	H2_STREAM_ANSWERED = 1 << 3, /* response sent or received */
+	H2_STREAM_RESET_AFTER_END = 1 << 4,
+	H2_STREAM_RESET = 1 << 5, /* we sent RST_STREAM */
+	H2_STREAM_URGENT = 1 << 6,
+};
+
+struct h2_stream {
+	struct list node;
+	struct list touched;
+	struct list starved;
+	struct h2_session *session;
+	const struct h2_stream_events *events; /* NULL: received bytes are dropped */
+	void *ctx;
+	h2_read_into read_into;
+	void *source_ctx;
+	struct h2_headers *hdrs; /* being received */
+	size_t owed_bytes;	 /* taken by the far side, credit not yet announced */
+	int32_t id;
+	unsigned int bits;
+};
+
+struct h2_headers {
+	struct h2_field *fields;
+	size_t n;
+	size_t cap;
+	size_t bytes; /* as RFC 9113 10.5.1 counts */
+};
+
+struct h2_field {
+	char *name; /* one allocation holds name, NUL, value, NUL */
+	char *value;
+};
+
+struct h2_headers *h2_headers_free(struct h2_headers *h);
+/* 0, -EMSGSIZE over @max_bytes, or -ENOMEM. */
+int h2_headers_add(struct h2_headers *h, const uint8_t *name, size_t n_name, const uint8_t *value,
+		   size_t n_value, size_t max_bytes);
+
+struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id);
+/* Last batch and end, then on_closed, then the memory. */
+void h2_stream_finish(struct h2_stream *st, uint32_t h2_code);
+/* on_batch, then on_eof if the peer's end came. */
+void h2_stream_run_batch(struct h2_stream *st);
+void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n);
+/* nghttp2's data provider for a stream. */
+nghttp2_data_provider h2_stream_provider(struct h2_stream *st);
+
+/* To be called after every submit. */
+void h2_session_touch(struct h2_session *s);
+/* Announces owed connection credit when it is worth a frame. */
+void h2_session_credit(struct h2_session *s);
+int h2_error(int nghttp2_code);
+
+nghttp2_session_callbacks *h2_callbacks_new(void);

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Streams: headers, credit, sources and the order of their last events.
+ *
+ * A stream lives from nghttp2's first headers (or our request) to
+ * h2_stream_finish(), which is called once, by nghttp2's close callback, by the
+ * request that could not be sent, or by the end of the session.
+ */
+
+#include "wire/h2_stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "wire/h2_private.h"
+
+#define WINDOW_UPDATE_SHARE 8
+#define FIELD_OVERHEAD	    32 /* RFC 9113 10.5.1 */
+#define SEND_HEADERS_MAX    16
+
+struct h2_headers *h2_headers_free(struct h2_headers *h)
+{
+	if (!h)
+		return NULL;
+	for (size_t i = 0; i < h->n; i++)
+		free(h->fields[i].name);
+	free(h->fields);
+	free(h);
+	return NULL;
+}
+
+static int grow_fields(struct h2_headers *h)
+{
+	size_t cap = h->cap ? h->cap * 2 : 8;
+	struct h2_field *fields = realloc(h->fields, cap * sizeof(*fields));
+
+	if (!fields)
+		return -ENOMEM;
+	h->fields = fields;
+	h->cap = cap;
+	return 0;
+}
+
+int h2_headers_add(struct h2_headers *h, const uint8_t *name, size_t n_name, const uint8_t *value,
+		   size_t n_value, size_t max_bytes)
+{
+	struct h2_field *f;
+	char *text;
+
+	h->bytes += n_name + n_value + FIELD_OVERHEAD;
+	if (h->bytes > max_bytes)
+		return -EMSGSIZE;
+	if (h->n == h->cap && grow_fields(h) < 0)
+		return -ENOMEM;
+	text = malloc(n_name + n_value + 2);
+	if (!text)
+		return -ENOMEM;
+	f = &h->fields[h->n++];
+	f->name = text;
+	memcpy(f->name, name, n_name);
+	f->name[n_name] = '\0';
+	f->value = text + n_name + 1;
+	memcpy(f->value, value, n_value);
+	f->value[n_value] = '\0';
+	return 0;
+}
+
+const char *h2_headers_get(const struct h2_headers *h, const char *name)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		if (strcmp(h->fields[i].name, name) == 0)
+			return h->fields[i].value;
+	}
+	return NULL;
+}
+
+size_t h2_headers_count(const struct h2_headers *h)
+{
+	return h->n;
+}
+
+struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id)
+{
+	struct h2_stream *st = xnew(struct h2_stream);
+
+	st->session = s;
+	st->id = id;
+	list_init(&st->touched);
+	list_init(&st->starved);
+	list_append(&s->streams, &st->node);
+	s->n_streams++;
+	return st;
+}
+
+void h2_stream_run_batch(struct h2_stream *st)
+{
+	list_remove(&st->touched);
+	if (st->events && st->events->on_batch)
+		st->events->on_batch(st->ctx, st);
+	if (!(st->bits & H2_STREAM_PEER_ENDED) || (st->bits & H2_STREAM_EOF_TOLD))
+		return;
+	st->bits |= H2_STREAM_EOF_TOLD;
+	if (st->events && st->events->on_eof)
+		st->events->on_eof(st->ctx, st);
+}
+
+void h2_stream_finish(struct h2_stream *st, uint32_t h2_code)
+{
+	if (list_is_linked(&st->touched))
+		h2_stream_run_batch(st);
+	list_remove(&st->node);
+	list_remove(&st->starved);
+	st->session->n_streams--;
+	if (st->events && st->events->on_closed)
+		st->events->on_closed(st->ctx, st, h2_code);
+	h2_headers_free(st->hdrs);
+	free(st);
+}
+
+void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n)
+{
+	if (!st->events || !st->events->on_data) {
+		h2_stream_credit(st, n);
+		return;
+	}
+	if (!list_is_linked(&st->touched))
+		list_append(&st->session->touched, &st->touched);
+	st->events->on_data(st->ctx, st, data, n);
+}
+
+/* Room for DATA of @st in the connection window, the urgent reserve taken off. */
+static size_t connection_room(const struct h2_stream *st)
+{
+	int32_t room = nghttp2_session_get_remote_window_size(st->session->ng);
+
+	if (!(st->bits & H2_STREAM_URGENT))
+		room -= H2_URGENT_RESERVE;
+	return room > 0 ? (size_t)room : 0;
+}
+
+static ssize_t wait_for_source(struct h2_stream *st)
+{
+	st->bits |= H2_STREAM_WAITING;
+	return NGHTTP2_ERR_DEFERRED;
+}
+
+static ssize_t wait_for_window(struct h2_stream *st)
+{
+	if (!list_is_linked(&st->starved))
+		list_append(&st->session->starved, &st->starved);
+	return NGHTTP2_ERR_DEFERRED;
+}
+
+/*
+ * Lets the source write behind the place of the frame header in the output
+ * buffer, which on_send_data() fills in next.
+ */
+static ssize_t read_source(nghttp2_session *ng UNUSED, int32_t id UNUSED, uint8_t *buf UNUSED,
+			   size_t length, uint32_t *flags, nghttp2_data_source *source,
+			   void *user_data)
+{
+	struct h2_session *s = user_data;
+	struct h2_stream *st = source->ptr;
+	size_t used = s->out.len + H2_FRAME_HEADER;
+	size_t room = connection_room(st);
+	ssize_t n;
+
+	if (!st->read_into)
+		return wait_for_source(st);
+	if (room == 0)
+		return wait_for_window(st);
+	if (length > room)
+		length = room;
+	if (length > s->out.cap - used)
+		length = s->out.cap - used;
+	n = st->read_into(st->source_ctx, s->out.bytes + used, length);
+	if (n == -EAGAIN)
+		return wait_for_source(st);
+	if (n < 0)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n == 0)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return n;
+}
+
+nghttp2_data_provider h2_stream_provider(struct h2_stream *st)
+{
+	return (nghttp2_data_provider){.source = {.ptr = st}, .read_callback = read_source};
+}
+
+static nghttp2_nv to_nv(const struct h2_header *h)
+{
+	return (nghttp2_nv){
+		.name = (uint8_t *)(uintptr_t)h->name,
+		.namelen = strlen(h->name),
+		.value = (uint8_t *)(uintptr_t)h->value,
+		.valuelen = strlen(h->value),
+		.flags = h->secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
+	};
+}
+
+static int may_open(const struct h2_session *s)
+{
+	uint32_t max =
+		nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	if (!h2_session_can_open(s))
+		return H2_E_DRAINING;
+	return s->n_streams < max ? 0 : H2_E_LIMIT;
+}
+
+int h2_stream_open(struct h2_session *s, struct h2_stream **streamp, const struct h2_header *hdrs,
+		   size_t n_hdrs, bool end, const struct h2_stream_events *events, void *ctx)
+{
+	nghttp2_nv nv[SEND_HEADERS_MAX];
+	nghttp2_data_provider provider;
+	struct h2_stream *st;
+	int r = may_open(s);
+
+	if (r != 0)
+		return r;
+	if (n_hdrs > SEND_HEADERS_MAX)
+		return err_trace(-E2BIG);
+	for (size_t i = 0; i < n_hdrs; i++)
+		nv[i] = to_nv(&hdrs[i]);
+	st = h2_stream_new(s, 0);
+	st->events = events;
+	st->ctx = ctx;
+	provider = h2_stream_provider(st);
+	r = nghttp2_submit_request(s->ng, NULL, nv, n_hdrs, end ? NULL : &provider, st);
+	if (r < 0) {
+		st->events = NULL;
+		h2_stream_finish(st, H2_CODE_INTERNAL_ERROR);
+		return r == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? H2_E_DRAINING
+								: err_trace(h2_error(r));
+	}
+	st->id = r;
+	h2_session_touch(s);
+	*streamp = st;
+	return 0;
+}
+
+int h2_stream_respond(struct h2_stream *st, const struct h2_header *hdrs, size_t n_hdrs, bool end)
+{
+	nghttp2_data_provider provider = h2_stream_provider(st);
+	nghttp2_nv nv[SEND_HEADERS_MAX];
+	int r;
+
+	if (n_hdrs > SEND_HEADERS_MAX)
+		return err_trace(-E2BIG);
+	if (st->bits & H2_STREAM_ANSWERED)
+		return err_trace(-EALREADY);
+	for (size_t i = 0; i < n_hdrs; i++)
+		nv[i] = to_nv(&hdrs[i]);
+	if (end)
+		h2_stream_reset_after_end(st);
+	r = nghttp2_submit_response(st->session->ng, st->id, nv, n_hdrs, end ? NULL : &provider);
+	if (r == 0)
+		st->bits |= H2_STREAM_ANSWERED;
+	h2_session_touch(st->session);
+	return r == 0 ? 0 : err_trace(h2_error(r));
+}
+
+void h2_stream_set_events(struct h2_stream *st, const struct h2_stream_events *events, void *ctx)
+{
+	st->events = events;
+	st->ctx = ctx;
+}
+
+void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx)
+{
+	st->read_into = read_into;
+	st->source_ctx = ctx;
+	h2_stream_resume(st);
+}
+
+void h2_stream_resume(struct h2_stream *st)
+{
+	if (!(st->bits & H2_STREAM_WAITING))
+		return;
+	st->bits &= ~(unsigned int)H2_STREAM_WAITING;
+	nghttp2_session_resume_data(st->session->ng, st->id);
+	h2_session_touch(st->session);
+}
+
+bool h2_stream_is_waiting(const struct h2_stream *st)
+{
+	return (st->bits & H2_STREAM_WAITING) != 0;
+}
+
+void h2_stream_credit(struct h2_stream *st, size_t n)
+{
+	struct h2_session *s = st->session;
+
+	st->owed_bytes += n;
+	if (st->bits & (H2_STREAM_PEER_ENDED | H2_STREAM_RESET))
+		return;
+	if (st->owed_bytes < s->limits.stream_window_bytes / WINDOW_UPDATE_SHARE)
+		return;
+	if (nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, st->id,
+					 (int32_t)st->owed_bytes) == 0)
+		st->owed_bytes = 0;
+	h2_session_touch(s);
+}
+
+void h2_stream_reset_after_end(struct h2_stream *st)
+{
+	st->bits |= H2_STREAM_RESET_AFTER_END;
+}
+
+void h2_stream_set_urgent(struct h2_stream *st)
+{
+	st->bits |= H2_STREAM_URGENT;
+}
+
+void h2_stream_reset(struct h2_stream *st, uint32_t h2_code)
+{
+	if (st->bits & H2_STREAM_RESET)
+		return;
+	st->bits |= H2_STREAM_RESET;
+	nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id, h2_code);
+	h2_session_touch(st->session);
+}
+
+int32_t h2_stream_id(const struct h2_stream *st)
+{
+	return st->id;
+}
+
+bool h2_stream_peer_ended(const struct h2_stream *st)
+{
+	return (st->bits & H2_STREAM_PEER_ENDED) != 0;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* link_private - the body that link.c and link_io.c share; nobody else */
+
+#include <uv.h>
+
+#include "wire/io_loop.h"
+#include "wire/link.h"
+#include "wire/tls.h"
+
+enum link_state {
+	LINK_STATE_DIALLING,
+	LINK_STATE_HANDSHAKE,
+	LINK_STATE_SECURE,
+	LINK_STATE_OPEN,
+	LINK_STATE_LINGERING, /* ours is said, the peer's FIN is awaited: a close with unread
+			       * input would make TCP drop what we sent */
+	LINK_STATE_CLOSED,
+	LINK_STATE_N,
+};
+
+enum link_bit {
+	LINK_WANTS_WRITABLE = 1 << 0, /* the socket took less than we had */
+	LINK_READY_TOLD = 1 << 1,
+	LINK_SUSPECT = 1 << 2,
+	LINK_ENDING = 1 << 3, /* link_close() was called */
+	LINK_FIN_SENT = 1 << 4,
+};
+
+struct link {
+	struct io_loop *loop;
+	const struct link_events *events; /* NULL: the owner is gone */
+	void *ctx;
+	enum link_state state;
+	unsigned int bits;
+	int fd;
+	unsigned int n_handles;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	struct io_task flush;
+	struct io_task read_on;
+	struct io_task end;
+	struct io_task relief; /* over budget: gives withheld credit back */
+	struct tls_context *tls_context;
+	struct tls_conn *tls;
+	struct h2_session *session;
+	struct liveness liveness;
+	uint64_t phase_deadline_ms; /* UINT64_MAX: none */
+	struct endpoint peer;
+	struct endpoint local;
+	char *server_name;
+	uint32_t granted_bytes; /* connection window, counted in the loop's budget */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	enum link_end why;
+	char error_text[200];
+};
+
+void link_set_state(struct link *l, enum link_state state, uint64_t timeout_ms);
+/* Keeps the first text. */
+void link_keep_error(struct link *l, const char *text);
+/* Phase deadline or liveness, whatever comes first. */
+void link_schedule(struct link *l);
+/* The TLS handshake finished: on_secure. */
+void link_secured(struct link *l);
+/* Everything is closed now: handles, descriptor, on_closed. */
+void link_finish(struct link *l);
+
+/* ---- link_io.c ---- */
+
+void link_poll_cb(uv_poll_t *poll, int status, int events);
+void link_flush_run(struct io_task *task);
+void link_read_run(struct io_task *task);
+/* What is still to be said is said; then FIN, and the peer's is awaited. */
+void link_linger(struct link *l);
+/* Sets the poll's interest; 0 or -errno. */
+int link_arm(struct link *l);

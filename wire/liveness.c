@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "wire/liveness.h"
+
+void liveness_init(struct liveness *l, enum liveness_mode mode, uint64_t now_ms)
+{
+	*l = (struct liveness){
+		.mode = mode,
+		.last_read_ms = now_ms,
+		.moved_ms = now_ms,
+		.next_ping_ms = now_ms + LIVENESS_PING_MS,
+	};
+}
+
+void liveness_on_read(struct liveness *l, uint64_t now_ms)
+{
+	l->last_read_ms = now_ms;
+}
+
+static void sample(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked)
+{
+	if (bytes_acked == l->bytes_acked)
+		return;
+	l->bytes_acked = bytes_acked;
+	l->moved_ms = now_ms;
+}
+
+bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked, uint64_t *idp)
+{
+	if (l->mode != LIVENESS_PINGS || now_ms < l->next_ping_ms)
+		return false;
+	l->next_ping_ms = now_ms + LIVENESS_PING_MS;
+	/* One PING at a time: an unanswered one is what makes the link suspect. */
+	if (l->ping_sent_ms != 0)
+		return false;
+	sample(l, now_ms, bytes_acked);
+	l->ping_sent_ms = now_ms;
+	*idp = ++l->ping_id;
+	return true;
+}
+
+void liveness_on_ping_ack(struct liveness *l, uint64_t id, uint64_t rtt_us)
+{
+	if (id != l->ping_id || l->ping_sent_ms == 0)
+		return;
+	l->ping_sent_ms = 0;
+	l->rtt_us = rtt_us;
+}
+
+static enum liveness_verdict check_pings(const struct liveness *l, uint64_t now_ms)
+{
+	bool unanswered = l->ping_sent_ms != 0 && now_ms - l->ping_sent_ms >= LIVENESS_ANSWER_MS;
+	bool silent = now_ms - l->last_read_ms >= LIVENESS_ANSWER_MS;
+	bool stuck = now_ms - l->moved_ms >= LIVENESS_ANSWER_MS;
+
+	if (now_ms - l->last_read_ms >= LIVENESS_SILENT_MS)
+		return LIVENESS_DEAD;
+	if (!unanswered)
+		return LIVENESS_OK;
+	return silent && stuck ? LIVENESS_DEAD : LIVENESS_SUSPECT;
+}
+
+enum liveness_verdict liveness_check(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked)
+{
+	uint64_t silent_ms = now_ms - l->last_read_ms;
+
+	sample(l, now_ms, bytes_acked);
+	if (l->mode == LIVENESS_PINGS)
+		return check_pings(l, now_ms);
+	if (silent_ms >= LIVENESS_LISTEN_DEAD_MS)
+		return LIVENESS_DEAD;
+	return silent_ms >= LIVENESS_LISTEN_SUSPECT_MS ? LIVENESS_SUSPECT : LIVENESS_OK;
+}
+
+static uint64_t earliest_after(uint64_t now_ms, const uint64_t *times, unsigned int n)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (times[i] > now_ms && times[i] < best)
+			best = times[i];
+	}
+	return best;
+}
+
+uint64_t liveness_deadline_ms(const struct liveness *l, uint64_t now_ms)
+{
+	uint64_t read = l->last_read_ms;
+	uint64_t listens[] = {read + LIVENESS_LISTEN_SUSPECT_MS, read + LIVENESS_LISTEN_DEAD_MS};
+	uint64_t pings[] = {
+		l->next_ping_ms,
+		read + LIVENESS_SILENT_MS,
+		l->ping_sent_ms ? now_ms + LIVENESS_SAMPLE_MS : 0,
+	};
+
+	if (l->mode == LIVENESS_LISTENS)
+		return earliest_after(now_ms, listens, 2);
+	return earliest_after(now_ms, pings, 3);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "wire/tcp_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* The kernel's header, not libc's: that one's tcp_info ends before tcpi_bytes_acked. */
+#include <linux/tcp.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define USER_TIMEOUT_MS	  30000
+#define NOTSENT_LOWAT	  (128 * 1024)
+#define KEEP_ALIVE_PROBES 9
+
+int tcp_socket_open(const struct endpoint *peer, const struct ip_addr *bind_ip)
+{
+	struct endpoint local = {.ip = *bind_ip};
+	struct sockaddr_storage ss;
+	socklen_t n;
+	int fd = socket(peer->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind_ip->family == 0)
+		return fd;
+	n = endpoint_to_sockaddr(&local, &ss);
+	if (bind(fd, (struct sockaddr *)&ss, n) < 0) {
+		int r = -errno;
+
+		close_fd(fd);
+		return r;
+	}
+	return fd;
+}
+
+int tcp_socket_connect(int fd, const struct endpoint *peer)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(peer, &ss);
+
+	return connect(fd, (struct sockaddr *)&ss, n) < 0 ? -errno : 0;
+}
+
+int tcp_socket_error(int fd)
+{
+	int error = 0;
+	socklen_t n = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+		return -errno;
+	return -error;
+}
+
+static void set_tcp(int fd, int option, int value)
+{
+	(void)setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value));
+}
+
+void tcp_socket_tune_link(int fd)
+{
+	set_tcp(fd, TCP_NODELAY, 1);
+	set_tcp(fd, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+	set_tcp(fd, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
+}
+
+void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms)
+{
+	int seconds = (int)((keep_alive_ms + MSEC_PER_SEC - 1) / MSEC_PER_SEC);
+	int on = 1;
+
+	set_tcp(fd, TCP_NODELAY, 1);
+	if (seconds == 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	set_tcp(fd, TCP_KEEPIDLE, seconds);
+	set_tcp(fd, TCP_KEEPINTVL, seconds);
+	set_tcp(fd, TCP_KEEPCNT, KEEP_ALIVE_PROBES);
+}
+
+static int get_info(int fd, struct tcp_info *info)
+{
+	socklen_t n = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &n);
+}
+
+uint64_t tcp_socket_bytes_acked(int fd)
+{
+	struct tcp_info info;
+
+	return get_info(fd, &info) < 0 ? 0 : info.tcpi_bytes_acked;
+}
+
+uint64_t tcp_socket_rtt_us(int fd)
+{
+	struct tcp_info info;
+
+	return get_info(fd, &info) < 0 ? 0 : info.tcpi_rtt;
+}
+
+int tcp_socket_local(int fd, struct endpoint *epp)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)
+		return -errno;
+	return endpoint_from_sockaddr((struct sockaddr *)&ss, epp);
+}
+
+int tcp_socket_peer(int fd, struct endpoint *epp)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &n) < 0)
+		return -errno;
+	return endpoint_from_sockaddr((struct sockaddr *)&ss, epp);
+}

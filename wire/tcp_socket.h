@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* tcp_socket - the socket options that links and origins use, and what TCP knows of the path */
+
+#include <stdint.h>
+
+#include "base/addr.h"
+
+/* A non-blocking, close-on-exec TCP socket of the family of @peer; @bind's family 0: any. fd or
+ * -errno. */
+int tcp_socket_open(const struct endpoint *peer, const struct ip_addr *bind);
+
+/* Starts connect(). 0 when done at once, -EINPROGRESS, or -errno. */
+int tcp_socket_connect(int fd, const struct endpoint *peer);
+
+/* The result of a connect() that became writable: 0 or -errno. */
+int tcp_socket_error(int fd);
+
+/* TCP_NODELAY, TCP_USER_TIMEOUT 30 s, TCP_NOTSENT_LOWAT 128 KiB. Best effort. */
+void tcp_socket_tune_link(int fd);
+
+/* TCP_NODELAY and keep-alive probes after @keep_alive_ms of silence (0: none). Best effort. */
+void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms);
+
+/* Bytes that the peer's TCP has acknowledged; grows while the send queue moves. 0 if unknown. */
+uint64_t tcp_socket_bytes_acked(int fd);
+/* TCP's smoothed round-trip time in microseconds, 0 if unknown. */
+uint64_t tcp_socket_rtt_us(int fd);
+
+int tcp_socket_local(int fd, struct endpoint *epp);
+int tcp_socket_peer(int fd, struct endpoint *epp);
