@@ -16,7 +16,7 @@
 #include "base/uuid.h"
 
 #define REG_FEATURES_MAX 32
-#define REG_TEXT_MAX	 256  /* each text: account tag, version, arch, feature, location */
+#define REG_TEXT_MAX	 256 /* each text: account tag, version, arch, feature, location */
 #define REG_SECRET_MAX	 1024
 
 struct registration_request {
@@ -25,12 +25,12 @@ struct registration_request {
 	size_t n_secret;
 	struct uuid tunnel_id;
 	uint8_t conn_index;
-	struct uuid client_id;		/* of the process: the connector id */
+	struct uuid client_id; /* of the process: the connector id */
 	const char *features[REG_FEATURES_MAX];
 	size_t n_features;
 	const char *version;
 	const char *arch;
-	struct ip_addr origin_local_ip;	/* family 0: not sent */
+	struct ip_addr origin_local_ip; /* family 0: not sent */
 	bool replace_existing;
 	uint8_t compression_quality;
 	uint8_t n_previous_attempts;

@@ -15,8 +15,8 @@
 
 #include "base/uuid.h"
 
-#define ROUTE_NETWORK_MAX 64  /* prefix text with NUL */
-#define ROUTE_VNET_MAX	  64  /* name of a virtual network with NUL */
+#define ROUTE_NETWORK_MAX 64 /* prefix text with NUL */
+#define ROUTE_VNET_MAX	  64 /* name of a virtual network with NUL */
 #define ROUTE_COMMENT_MAX 128
 #define ROUTE_REASON_MAX  192
 #define ROUTE_HASH_BYTES  32
@@ -28,7 +28,7 @@ struct vnet_entry {
 };
 
 struct route_entry {
-	char network[ROUTE_NETWORK_MAX];	/* "10.0.0.0/8" */
+	char network[ROUTE_NETWORK_MAX]; /* "10.0.0.0/8" */
 	char virtual_network[ROUTE_VNET_MAX];
 	char comment[ROUTE_COMMENT_MAX];
 };
@@ -48,22 +48,22 @@ void route_set_hash(const struct route_set *set, uint8_t out[ROUTE_HASH_BYTES]);
 /* The edge's answer to one entry. */
 struct route_verdict {
 	bool accepted;
-	char reason[ROUTE_REASON_MAX];	/* "" when accepted */
+	char reason[ROUTE_REASON_MAX]; /* "" when accepted */
 };
 
 /* One call as the edge receives it; @set's arrays hold this call's part only. */
 struct route_call {
-	struct uuid instance_id;	/* of the connector's state file */
+	struct uuid instance_id; /* of the connector's state file */
 	uint64_t generation;
 	uint8_t hash[ROUTE_HASH_BYTES];
-	bool hash_only;			/* "still this set" */
+	bool hash_only; /* "still this set" */
 	bool last;
 	struct route_set part;
 };
 
 /* The answer: verdicts for the vnets, then the routes of that call, in order. */
 struct route_reply {
-	bool send_all;			/* hash unknown: send the whole set */
+	bool send_all; /* hash unknown: send the whole set */
 	const struct route_verdict *verdicts;
 	size_t n_verdicts;
 };
