@@ -7,6 +7,9 @@
  * Bytes of the stream go in with control_client_feed(), bytes to send come out
  * by on_send (whole messages). The calls of docs/protocol.md: register, local
  * configuration, advertise, unregister. Time is passed in.
+ *
+ * Events may call everything here but feed and tick. control_client_free() in an
+ * event is fine: no event follows, and the memory goes when feed or tick returns.
  */
 
 #include <stdbool.h>
@@ -20,10 +23,10 @@
 struct control_client;
 
 enum control_end {
-	CONTROL_END_ABORTED,	/* the peer sent Abort */
-	CONTROL_END_PROTOCOL,	/* bytes that are no RPC */
-	CONTROL_END_TIMEOUT,	/* a call was not answered in time */
-	CONTROL_END_EXCEPTION,	/* a call raised an RPC exception */
+	CONTROL_END_ABORTED,   /* the peer sent Abort */
+	CONTROL_END_PROTOCOL,  /* bytes that are no RPC */
+	CONTROL_END_TIMEOUT,   /* a call was not answered in time */
+	CONTROL_END_EXCEPTION, /* a call raised an RPC exception */
 };
 
 /* All members must be set. */
@@ -35,7 +38,8 @@ struct control_client_events {
 	/* @ok false: refused or timed out; the caller goes on with its shutdown either way. */
 	void (*on_unregistered)(void *ctx, bool ok);
 	/* The edge answered the last call of a set: verdicts for all vnets, then all routes, in
-	 * the order of the set; or @send_all (verdicts NULL); or @failed with both unset. */
+	 * the order of the set (NULL when only the hash was sent: it still holds); or @send_all;
+	 * or @failed, for people: exception, no answer in time, superseded by a newer set. */
 	void (*on_advertised)(void *ctx, uint64_t generation, const struct route_verdict *verdicts,
 			      size_t n_verdicts, bool send_all, const char *failed);
 	/* Fatal: close the connection. @text for people. */
@@ -46,13 +50,21 @@ NODISCARD int control_client_new(struct control_client **cp,
 				 const struct control_client_events *events, void *ctx);
 struct control_client *control_client_free(struct control_client *c);
 
-/* Bootstrap and registerConnection, pipelined. @req is borrowed for the call. */
+/*
+ * Bootstrap and registerConnection, pipelined; once. @req is borrowed for the call. This and
+ * the calls below: 0; -EPIPE after the end; -ENOTCONN without bootstrap; -EBUSY: too many
+ * open calls; -EMSGSIZE; -ENOMEM; -EALREADY. No event runs but on_send.
+ */
 int control_client_register(struct control_client *c, const struct registration_request *req,
 			    uint64_t now_ms, uint32_t timeout_ms);
 /* @json: the local configuration (stock shape). The answer is awaited and dropped. */
 int control_client_push_config(struct control_client *c, const char *json, uint64_t now_ms,
 			       uint32_t timeout_ms);
-/* @set is borrowed until on_advertised; @hash_only sends its hash alone. */
+/*
+ * @set is borrowed until on_advertised; @hash_only sends its hash alone. At most two calls are
+ * in flight, and each may take @timeout_ms after the one before. A set that is still on its
+ * way is reported as superseded first. -E2BIG: over ROUTES_MAX.
+ */
 int control_client_advertise(struct control_client *c, const struct uuid *instance_id,
 			     uint64_t generation, const struct route_set *set, bool hash_only,
 			     uint64_t now_ms, uint32_t timeout_ms);

@@ -7,6 +7,10 @@
  * Every call is answered exactly once, at once or later, by its answer id.
  * Accepts both call targets (pipelined and imported), reused ids, Finish and
  * Release in any order or missing.
+ *
+ * Events may call everything here but feed. control_server_free() in an event is
+ * fine: no event follows, and the memory goes when feed returns. What on_send
+ * can't queue (a peer that sends and never reads) is the owner's reason to close.
  */
 
 #include <stdbool.h>
@@ -19,12 +23,15 @@
 
 struct control_server;
 
-/* All members must be set. @answer names the call for its reply. Arguments are borrowed. */
+/*
+ * All members must be set. @answer names one call for its reply, now or later; no later call
+ * has the same. Arguments are borrowed.
+ */
 struct control_server_events {
 	void (*on_send)(void *ctx, const uint8_t *data, size_t n);
 	void (*on_register)(void *ctx, uint32_t answer, const struct registration_request *req);
 	void (*on_unregister)(void *ctx, uint32_t answer);
-	/* Answered with success by control_server itself after the return. */
+	/* Answered with success by control_server itself, after the event. */
 	void (*on_local_config)(void *ctx, const uint8_t *json, size_t n);
 	void (*on_advertise)(void *ctx, uint32_t answer, const struct route_call *call);
 	/* The agent said Abort (a clean goodbye: @text "rpc: shutdown"), or broke the protocol
@@ -38,7 +45,7 @@ struct control_server *control_server_free(struct control_server *s);
 
 void control_server_feed(struct control_server *s, const uint8_t *data, size_t n);
 
-/* Replies; 0, or -ENOENT when that answer is not open (finished by the agent: dropped). */
+/* Replies; 0; -ENOENT: that answer is not open (finished by the agent: dropped); -EMSGSIZE. */
 int control_server_registered(struct control_server *s, uint32_t answer,
 			      const struct registration_details *details);
 int control_server_refused(struct control_server *s, uint32_t answer,
