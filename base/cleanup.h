@@ -14,7 +14,7 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn##_at)))
 
 #define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline void fn##_at(type *p)                                                        \
+	__attribute__((unused)) static inline void fn##_at(type *p)                                \
 	{                                                                                          \
 		if (*p)                                                                            \
 			fn(*p);                                                                    \

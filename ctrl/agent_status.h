@@ -9,6 +9,11 @@
  * Counters are numbers of bytes or things, times say their unit in the name.
  */
 
+/* Where the agent is found unless the config, a flag or the environment says otherwise. */
+#define AGENT_CONTROL_SOCKET  "/run/adit/adit.sock"
+#define AGENT_CONTROL_ENV     "ADIT_CONTROL_SOCKET"
+#define AGENT_STATE_DIRECTORY "/var/lib/adit"
+
 /* Commands. `reload` changes something: own uid or root. */
 #define AGENT_COMMAND_CONNECTIONS "connections" /* result: {"connections": [...]} */
 #define AGENT_COMMAND_RELOAD	  "reload"	/* result: {"changed": [...], "warnings": [...]} */
@@ -30,6 +35,11 @@
 #define STATUS_EDGE_FEATURES "edge_features" /* array of text; empty towards a stock edge */
 #define STATUS_DRAINING	     "draining"	     /* bool: shutting down, no new streams */
 #define STATUS_CONNECTIONS   "connections"   /* array, one per connection index, sorted */
+
+/* Added by `adit status --json`, also when no agent answers. */
+#define STATUS_RUNNING	     "running" /* bool */
+#define STATUS_NOTE	     "note"    /* text: why it isn't, or why the state is unknown */
+#define STATUS_STATE_UNKNOWN "Unknown"
 
 /* One element of "connections". */
 #define CONNECTION_INDEX      "index"

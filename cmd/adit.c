@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/commands.h"
+
+static const struct command rows[] = {
+	{"connections", cmd_connections, "the agent's connections to the edge"},
+	{"reload", cmd_reload, "make the agent read its config again"},
+	{"routes", cmd_routes, "the routes that the agent advertises"},
+	{"status", cmd_status, "state of the tunnel; exit status for monitoring"},
+};
+
+static const struct command_set adit = {
+	.program = "adit",
+	.summary = "adit is a tunnel connector: it dials out and lets your networks be reached.",
+	COMMAND_ROWS(rows),
+};
+
+int main(int argc, char **argv)
+{
+	int code = commands_run(&adit, argc, argv);
+
+	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
+		perror("adit: stdout");
+		return EXIT_FAILURE;
+	}
+	return code;
+}

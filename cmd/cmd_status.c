@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `adit status` always ends in a document with a state, which is then shown: the agent's
+ * answer, or what the state file says about an agent that doesn't run, or Unknown with the
+ * reason. The exit code is the state's.
+ */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/health.h"
+#include "base/uuid.h"
+#include "cmd/cmd_connections.h"
+#include "cmd/cmd_target.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "ctrl/agent_status.h"
+#include "ctrl/render.h"
+#include "ctrl/state_file.h"
+
+#define CELL_MAX	  512
+#define EXIT_CODE_UNKNOWN 3
+
+DEFINE_CLEANUP(json_t *, json_decref);
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static json_t *make_document(const char *state, const char *note)
+{
+	char safe[CELL_MAX];
+
+	/* Escaped, because a path in it need not be UTF-8 and JSON text must be. */
+	return json_pack("{s:s, s:b, s:s}", STATUS_STATE, state, STATUS_RUNNING, 0, STATUS_NOTE,
+			 render_escape(note, safe, sizeof(safe)));
+}
+
+static void add_tunnel(json_t *status, const struct state_file *state)
+{
+	json_t *tunnel = json_object();
+	char id[UUID_TEXT_MAX];
+
+	if (!uuid_is_nil(&state->tunnel_id))
+		json_object_set_new(tunnel, STATUS_TUNNEL_ID,
+				    json_string(uuid_format(&state->tunnel_id, id)));
+	if (state->tunnel_name[0])
+		json_object_set_new(tunnel, STATUS_TUNNEL_NAME, json_string(state->tunnel_name));
+	json_object_set_new(status, STATUS_TUNNEL, tunnel);
+}
+
+/* No agent answers: Down if it was ever connected, Inactive if it never was. */
+static json_t *status_from_file(const char *directory)
+{
+	char why[STATE_FILE_WHY_MAX], note[STATE_FILE_WHY_MAX + 64];
+	struct state_file state;
+	json_t *status;
+	int r = state_file_load(directory, &state, why);
+
+	if (r == STATE_FILE_E_ABSENT) {
+		snprintf(note, sizeof(note), "agent is not running (%s)", why);
+		return make_document(health_name(HEALTH_INACTIVE), note);
+	}
+	if (r != 0)
+		return make_document(STATUS_STATE_UNKNOWN, why);
+	status = make_document(health_name(health_of(0, 0, state.ever_registered)),
+			       state.ever_registered ? "agent is not running"
+						     : "agent is not running; it never connected");
+	add_tunnel(status, &state);
+	return status;
+}
+
+static json_t *obtain_status(const struct agent_target *target)
+{
+	struct ctrl_error error;
+	json_t *status;
+	int r = agent_target_call(target, AGENT_COMMAND_STATUS, &status, &error);
+
+	if (r == 0)
+		json_object_set_new(status, STATUS_RUNNING, json_true());
+	else if (r == CTRL_CLIENT_E_UNREACHABLE)
+		status = status_from_file(target->state_directory);
+	else
+		status = make_document(STATUS_STATE_UNKNOWN, error.text);
+	return status;
+}
+
+/* "name (id)", or what is known of it, safe for a terminal. */
+static const char *describe_tunnel(const json_t *tunnel, char out[CELL_MAX])
+{
+	const char *name = text_of(tunnel, STATUS_TUNNEL_NAME);
+	const char *id = text_of(tunnel, STATUS_TUNNEL_ID);
+	char text[CELL_MAX];
+
+	if (name && id)
+		snprintf(text, sizeof(text), "%.300s (%.100s)", name, id);
+	else
+		snprintf(text, sizeof(text), "%.400s", name ? name : id ? id : "");
+	return render_escape(text, out, CELL_MAX);
+}
+
+/* The line that monitoring shows. */
+static void print_summary(const json_t *status)
+{
+	const char *state = text_of(status, STATUS_STATE);
+	const char *note = text_of(status, STATUS_NOTE);
+	char cell[CELL_MAX];
+
+	if (strcmp(state, STATUS_STATE_UNKNOWN) == 0) {
+		printf("%s: %s\n", state, render_escape(note ? note : "-", cell, sizeof(cell)));
+		return;
+	}
+	printf("%s", state);
+	if (describe_tunnel(json_object_get(status, STATUS_TUNNEL), cell)[0])
+		printf("  tunnel %s", cell);
+	if (json_is_true(json_object_get(status, STATUS_RUNNING)))
+		printf("  %d of %d connections",
+		       (int)json_integer_value(json_object_get(status, STATUS_REGISTERED)),
+		       (int)json_integer_value(json_object_get(status, STATUS_EXPECTED)));
+	if (json_is_true(json_object_get(status, STATUS_DRAINING)))
+		printf("  draining");
+	if (note)
+		printf("  %s", render_escape(note, cell, sizeof(cell)));
+	putchar('\n');
+}
+
+static void print_process(const json_t *status)
+{
+	static const struct render_column columns[] = {
+		{"connector", STATUS_CONNECTOR_ID, RENDER_TEXT},
+		{"adit", STATUS_VERSION, RENDER_TEXT},
+		{"pid", STATUS_PID, RENDER_NUMBER},
+		{"up", STATUS_UPTIME_S, RENDER_AGE},
+	};
+	char cell[CELL_MAX];
+	const char *gap = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+		const json_t *value = json_object_get(status, columns[i].key);
+
+		if (!value)
+			continue;
+		printf("%s%s %s", gap, columns[i].title,
+		       render_value(value, columns[i].kind, cell, sizeof(cell)));
+		gap = "  ";
+	}
+	if (*gap)
+		putchar('\n');
+}
+
+static void print_status(const json_t *status)
+{
+	print_summary(status);
+	if (!json_is_true(json_object_get(status, STATUS_RUNNING)))
+		return;
+	print_process(status);
+	putchar('\n');
+	print_connections(json_object_get(status, STATUS_CONNECTIONS));
+}
+
+/* An answer without a state that we know is no answer. */
+static int exit_code_of(const json_t *status)
+{
+	const char *state = text_of(status, STATUS_STATE);
+	enum health health;
+
+	if (!state || health_parse(state, &health) < 0)
+		return EXIT_CODE_UNKNOWN;
+	return health_exit_code(health);
+}
+
+static bool has_state(const json_t *status)
+{
+	const char *state = text_of(status, STATUS_STATE);
+	enum health health;
+
+	return state &&
+	       (strcmp(state, STATUS_STATE_UNKNOWN) == 0 || health_parse(state, &health) == 0);
+}
+
+int cmd_status(int argc, char **argv)
+{
+	CLEANUP(json_decref) json_t *status = NULL;
+	struct agent_target target;
+	int r = agent_target_parse(
+		"adit status [OPTIONS]",
+		"Shows the tunnel's state and its connections. Exit status: 0 Healthy, "
+		"1 Degraded,\n2 Down, 3 Inactive or unknown.",
+		argc, argv, &target);
+
+	if (r != OPTIONS_GO_ON)
+		return r;
+	status = obtain_status(&target);
+	if (!has_state(status)) {
+		json_decref(status);
+		status = make_document(STATUS_STATE_UNKNOWN,
+				       "the agent's answer has no valid state");
+	}
+	if (target.json)
+		print_json(status);
+	else
+		print_status(status);
+	return exit_code_of(status);
+}
