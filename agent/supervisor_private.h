@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* supervisor_private - shared by supervisor.c and supervisor_slot.c, nobody else */
+
+#include <uv.h>
+
+#include "agent/supervisor.h"
+#include "base/backoff.h"
+#include "base/list.h"
+#include "wire/io_loop.h"
+
+/* One connection index: its machine and the links that the machine knows. */
+struct slot {
+	struct supervisor *supervisor;
+	unsigned int index;
+	struct uplink uplink;
+	struct list links; /* of struct edge_link */
+	bool has_edge;
+	struct endpoint edge; /* last one dialled */
+	uint64_t bytes_in;    /* of links that are gone */
+	uint64_t bytes_out;
+};
+
+struct supervisor {
+	struct supervisor_options opt;
+	const struct supervisor_events *events;
+	void *ctx;
+	struct edge_pool pool;
+	struct backoff discovery_backoff;
+	uint64_t discovered_ms; /* when the addresses were last asked for */
+	uint64_t discover_ms;	/* when to ask again, UINT64_MAX: not planned */
+	struct io_task settle;
+	uv_timer_t *timer; /* on the heap: it closes after us */
+	bool unauthorized; /* to be reported */
+	bool stopping;
+	bool stopped; /* reported */
+	struct slot slots[SUPERVISOR_UPLINKS_MAX];
+};
+
+void slot_init(struct slot *slot, struct supervisor *s, unsigned int index);
+/* Closes links without events. */
+void slot_deinit(struct slot *slot);
+/* Runs what is due of the slot's machine and of its links' calls. */
+void slot_tick(struct slot *slot, uint64_t now_ms);
+uint64_t slot_deadline_ms(const struct slot *slot);
+struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
+
+/* From slots: something changed. */
+void supervisor_touch(struct supervisor *s);
+/* From slots: @ep could not be reached. */
+void supervisor_address_failed(struct supervisor *s, const struct endpoint *ep);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One connection index: turns its machine's orders into calls of edge_link, and what
+ * edge_link reports into the machine's events.
+ */
+
+#include <string.h>
+
+#include "agent/supervisor_private.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "wire/io_loop.h"
+#include "wire/tls_crypto.h"
+
+static uint64_t now_of(const struct slot *slot)
+{
+	return io_loop_now_ms(slot->supervisor->opt.link.loop);
+}
+
+struct edge_link *slot_find_link(const struct slot *slot, uint32_t id)
+{
+	struct list *pos;
+
+	list_for_each (pos, &slot->links) {
+		struct edge_link *el = edge_link_of_node(pos);
+
+		if (edge_link_id(el) == id)
+			return el;
+	}
+	return NULL;
+}
+
+/* ---- what the links report ---- */
+
+static void link_secure(void *ctx, struct edge_link *el)
+{
+	struct slot *slot = ctx;
+
+	uplink_on_secure(&slot->uplink, edge_link_id(el), now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+static void link_stream(void *ctx, struct edge_link *el, struct h2_stream *stream,
+			const struct h2_headers *hdrs)
+{
+	struct slot *slot = ctx;
+	struct supervisor *s = slot->supervisor;
+
+	s->events->on_stream(s->ctx, slot->index, el, stream, hdrs);
+}
+
+static void link_control(void *ctx, struct edge_link *el)
+{
+	struct slot *slot = ctx;
+
+	uplink_on_control(&slot->uplink, edge_link_id(el), now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+static void log_registered(const struct slot *slot, const struct edge_link *el,
+			   const struct registration_details *details)
+{
+	char edge[ENDPOINT_TEXT_MAX], id[UUID_TEXT_MAX];
+
+	log_info("connection registered", log_int("conn_index", slot->index),
+		 log_text("edge", endpoint_format(&edge_link_address(el)->ep, edge)),
+		 log_text("location", details->location),
+		 log_text("connection_id", uuid_format(&details->connection_id, id)),
+		 log_text("peer", edge_link_is_adit(el) ? "adit" : "stock"));
+}
+
+static void link_registered(void *ctx, struct edge_link *el,
+			    const struct registration_details *details,
+			    const struct registration_error *error)
+{
+	struct slot *slot = ctx;
+	uint32_t id = edge_link_id(el);
+
+	if (details) {
+		log_registered(slot, el, details);
+		uplink_on_registered(&slot->uplink, id, now_of(slot));
+		backoff_reset(&slot->supervisor->discovery_backoff);
+	} else {
+		uplink_on_refused(&slot->uplink, id, error->cause, error->retry_after_ns,
+				  now_of(slot));
+	}
+	supervisor_touch(slot->supervisor);
+}
+
+static void link_unregistered(void *ctx, struct edge_link *el)
+{
+	struct slot *slot = ctx;
+
+	uplink_on_unregistered(&slot->uplink, edge_link_id(el), now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+static uint64_t link_name(const struct slot *slot, uint32_t id)
+{
+	return (uint64_t)slot->index << 32 | id;
+}
+
+static void link_advertised(void *ctx, struct edge_link *el, uint64_t generation,
+			    const struct route_verdict *verdicts, size_t n_verdicts, bool send_all,
+			    const char *failed)
+{
+	struct slot *slot = ctx;
+	struct supervisor *s = slot->supervisor;
+
+	s->events->on_advertised(s->ctx, link_name(slot, edge_link_id(el)), generation, verdicts,
+				 n_verdicts, send_all, failed);
+	supervisor_touch(s);
+}
+
+static void link_control_end(void *ctx, struct edge_link *el, const char *reason)
+{
+	struct slot *slot = ctx;
+
+	uplink_on_control_end(&slot->uplink, edge_link_id(el), reason, now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+static void link_goaway(void *ctx, struct edge_link *el)
+{
+	struct slot *slot = ctx;
+
+	log_info("edge goes away", log_int("conn_index", slot->index));
+	uplink_on_goaway(&slot->uplink, edge_link_id(el), now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+/* The link leaves the slot: its address is free, its bytes stay counted. */
+static void drop_link(struct slot *slot, struct edge_link *el)
+{
+	struct link_stats stats;
+
+	edge_link_get_stats(el, &stats);
+	slot->bytes_in += stats.bytes_in;
+	slot->bytes_out += stats.bytes_out;
+	edge_pool_release(&slot->supervisor->pool, &edge_link_address(el)->ep);
+	list_remove(edge_link_node(el));
+}
+
+static bool is_address_trouble(enum link_end why)
+{
+	return why == LINK_END_CONNECT || why == LINK_END_TLS || why == LINK_END_CERTIFICATE ||
+	       why == LINK_END_TIMEOUT;
+}
+
+static void link_closed(void *ctx, struct edge_link *el, enum link_end why, const char *reason)
+{
+	struct slot *slot = ctx;
+
+	drop_link(slot, el);
+	if (is_address_trouble(why))
+		supervisor_address_failed(slot->supervisor, &edge_link_address(el)->ep);
+	uplink_on_closed(&slot->uplink, edge_link_id(el), reason, now_of(slot));
+	supervisor_touch(slot->supervisor);
+}
+
+static const struct edge_link_events link_events = {
+	.on_secure = link_secure,
+	.on_stream = link_stream,
+	.on_control = link_control,
+	.on_registered = link_registered,
+	.on_unregistered = link_unregistered,
+	.on_advertised = link_advertised,
+	.on_control_end = link_control_end,
+	.on_goaway = link_goaway,
+	.on_closed = link_closed,
+};
+
+/* ---- what the machine orders ---- */
+
+static int dial(void *ctx, uint32_t id, bool other)
+{
+	struct slot *slot = ctx;
+	struct supervisor *s = slot->supervisor;
+	const struct endpoint *avoid = other && slot->has_edge ? &slot->edge : NULL;
+	int at = edge_pool_take(&s->pool, avoid, random_u32());
+	struct edge_link *el;
+	int r;
+
+	if (at < 0)
+		return UPLINK_E_NO_ADDRESS;
+	slot->edge = s->pool.addrs[at].ep;
+	slot->has_edge = true;
+	r = edge_link_dial(&el, &s->opt.link, &s->pool.addrs[at], id, &link_events, slot);
+	if (r < 0) {
+		edge_pool_release(&s->pool, &slot->edge);
+		return r;
+	}
+	list_append(&slot->links, edge_link_node(el));
+	return 0;
+}
+
+static void register_link(void *ctx, uint32_t id, uint8_t n_previous_attempts)
+{
+	struct slot *slot = ctx;
+	struct registration_request req = *slot->supervisor->opt.identity;
+	struct edge_link *el = slot_find_link(slot, id);
+
+	req.conn_index = (uint8_t)slot->index;
+	req.n_previous_attempts = n_previous_attempts;
+	if (el)
+		edge_link_register(el, &req, now_of(slot));
+}
+
+static void unregister_link(void *ctx, uint32_t id, uint32_t timeout_ms)
+{
+	struct slot *slot = ctx;
+	struct edge_link *el = slot_find_link(slot, id);
+
+	if (el)
+		edge_link_unregister(el, timeout_ms, now_of(slot));
+}
+
+static void close_link(void *ctx, uint32_t id, const char *reason)
+{
+	struct slot *slot = ctx;
+	struct edge_link *el = slot_find_link(slot, id);
+
+	if (!el)
+		return;
+	log_debug("closing connection", log_int("conn_index", slot->index),
+		  log_text("reason", reason));
+	drop_link(slot, el);
+	edge_link_close(el);
+}
+
+static bool link_is_idle(void *ctx, uint32_t id)
+{
+	struct edge_link *el = slot_find_link(ctx, id);
+
+	return !el || edge_link_is_idle(el);
+}
+
+static uint32_t draw_random(void *ctx)
+{
+	(void)ctx;
+	return random_u32();
+}
+
+static void log_trouble(const struct slot *slot, enum uplink_state from)
+{
+	const struct uplink *u = &slot->uplink;
+	char edge[ENDPOINT_TEXT_MAX] = "-";
+
+	if (slot->has_edge)
+		endpoint_format(&slot->edge, edge);
+	log_warn(from == UPLINK_STATE_REGISTERED ? "connection lost" : "connection failed",
+		 log_int("conn_index", slot->index), log_text("edge", edge),
+		 log_text("reason", u->last_error),
+		 log_int("retry_ms", (int64_t)(u->deadline_ms - u->since_ms)));
+}
+
+static void note_state(void *ctx, enum uplink_state from, enum uplink_state to)
+{
+	struct slot *slot = ctx;
+
+	if (to == UPLINK_STATE_BACKOFF)
+		log_trouble(slot, from);
+	else if (to == UPLINK_STATE_STOPPED && from > UPLINK_STATE_BACKOFF)
+		log_info("connection closed", log_int("conn_index", slot->index));
+	else if (to != UPLINK_STATE_REGISTERED)
+		log_debug("connection state", log_int("conn_index", slot->index),
+			  log_text("state", uplink_state_name(to)));
+}
+
+static void note_unauthorized(void *ctx, const char *cause)
+{
+	struct slot *slot = ctx;
+
+	(void)cause;
+	slot->supervisor->unauthorized = true;
+}
+
+static const struct uplink_ops ops = {
+	.dial = dial,
+	.register_link = register_link,
+	.unregister_link = unregister_link,
+	.close_link = close_link,
+	.link_is_idle = link_is_idle,
+	.random = draw_random,
+	.on_state = note_state,
+	.on_unauthorized = note_unauthorized,
+};
+
+/* ---- life and time ---- */
+
+void slot_init(struct slot *slot, struct supervisor *s, unsigned int index)
+{
+	slot->supervisor = s;
+	slot->index = index;
+	list_init(&slot->links);
+	uplink_init(&slot->uplink, &ops, slot);
+}
+
+void slot_deinit(struct slot *slot)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &slot->links)
+		edge_link_close(edge_link_of_node(pos));
+}
+
+static struct edge_link *find_due_link(const struct slot *slot, uint64_t now_ms)
+{
+	struct list *pos;
+
+	list_for_each (pos, &slot->links) {
+		struct edge_link *el = edge_link_of_node(pos);
+
+		if (edge_link_deadline_ms(el) <= now_ms)
+			return el;
+	}
+	return NULL;
+}
+
+void slot_tick(struct slot *slot, uint64_t now_ms)
+{
+	/* A tick may close any link, so look anew each time; no more than there can be. */
+	for (size_t i = 0; i < UPLINK_LINKS_MAX; i++) {
+		struct edge_link *el = find_due_link(slot, now_ms);
+
+		if (!el)
+			break;
+		edge_link_tick(el, now_ms);
+	}
+	uplink_tick(&slot->uplink, now_ms);
+}
+
+uint64_t slot_deadline_ms(const struct slot *slot)
+{
+	uint64_t first = uplink_deadline_ms(&slot->uplink);
+	struct list *pos;
+
+	list_for_each (pos, &slot->links) {
+		uint64_t at = edge_link_deadline_ms(edge_link_of_node(pos));
+
+		if (at < first)
+			first = at;
+	}
+	return first;
+}
