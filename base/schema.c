@@ -248,18 +248,20 @@ void schema_set_fallbacks(const struct schema *s, void *base)
 	}
 }
 
-void schema_load_text(const struct schema *s, void *base, const char *text, size_t n,
-		      struct diag *diag)
+int schema_load_text(const struct schema *s, void *base, const char *text, size_t n,
+		     struct diag *diag)
 {
 	struct conf_node *root;
+	int r = yaml_source_parse(text, n, diag, &root);
 
-	if (yaml_source_parse(text, n, diag, &root) < 0)
-		return;
+	if (r < 0)
+		return r;
 	load_map(s, base, root, "", diag);
 	conf_node_free(root);
+	return 0;
 }
 
-void schema_load_file(const struct schema *s, void *base, const char *path, struct diag *diag)
+int schema_load_file(const struct schema *s, void *base, const char *path, struct diag *diag)
 {
 	char *text;
 	size_t n;
@@ -270,9 +272,10 @@ void schema_load_file(const struct schema *s, void *base, const char *path, stru
 	else if (r < 0)
 		diag_add(diag, DIAG_ERROR, 0, "can't be read: %s", strerror(-r));
 	if (r < 0)
-		return;
-	schema_load_text(s, base, text, n, diag);
+		return r;
+	r = schema_load_text(s, base, text, n, diag);
 	free(text);
+	return r;
 }
 
 static void set_row(const struct schema_row *row, void *base, const char *text, const char *origin,

@@ -102,10 +102,13 @@ extern const struct schema_codec schema_endpoint;
  * step: what follows beats them, in the order of the calls.
  */
 void schema_set_fallbacks(const struct schema *s, void *base);
-/* All problems go to @diag as "key: reason" with their line. */
-void schema_load_text(const struct schema *s, void *base, const char *text, size_t n,
-		      struct diag *diag);
-void schema_load_file(const struct schema *s, void *base, const char *path, struct diag *diag);
+/*
+ * All problems go to @diag as "key: reason" with their line. Returns 0 when the
+ * values were read, some of them perhaps wrong; -EINVAL or -errno when nothing was.
+ */
+int schema_load_text(const struct schema *s, void *base, const char *text, size_t n,
+		     struct diag *diag);
+int schema_load_file(const struct schema *s, void *base, const char *path, struct diag *diag);
 /* Rows with `env`, when that variable is set and not empty. */
 void schema_load_env(const struct schema *s, void *base, struct diag *diag);
 /*

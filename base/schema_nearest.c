@@ -50,8 +50,8 @@ const char *schema_nearest(const struct schema *s, const char *key)
 {
 	char wanted[KEY_MAX], other[KEY_MAX];
 	size_t n_wanted = fold(key, wanted);
-	/* More than a third wrong is another word. */
-	unsigned int best = (unsigned int)n_wanted / 3 + 1;
+	/* More than about a third wrong is another word. */
+	unsigned int best = n_wanted < 4 ? 1 : (unsigned int)n_wanted / 3 + 1;
 	const char *nearest = NULL;
 
 	for (size_t i = 0; i < s->n_rows; i++) {
