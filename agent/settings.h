@@ -24,18 +24,18 @@ struct diag;
 
 /* Where a route's traffic really goes: another address, another port, or both. */
 struct via_setting {
-	struct ip_addr ip;	/* family 0: the address asked for */
-	uint16_t port;		/* 0: the port asked for */
+	struct ip_addr ip; /* family 0: the address asked for */
+	uint16_t port;	   /* 0: the port asked for */
 };
 
 struct route_setting {
 	struct prefix network;
-	char virtual_network[ROUTE_VNET_MAX];	/* "": the edge's default network */
+	char virtual_network[ROUTE_VNET_MAX]; /* "": the edge's default network */
 	char comment[ROUTE_COMMENT_MAX];
-	bool has_via;				/* on single addresses only */
+	bool has_via; /* on single addresses only */
 	struct via_setting via;
-	struct ports ports;			/* empty: all */
-	unsigned int line;			/* in the file */
+	struct ports ports; /* empty: all */
+	unsigned int line;  /* in the file */
 };
 
 struct vnet_setting {
@@ -52,34 +52,34 @@ struct allow_setting {
 };
 
 struct warp_routing {
-	uint32_t connect_timeout_ms;	/* default 5 s */
-	uint32_t tcp_keep_alive_ms;	/* default 30 s; 0: off */
-	uint32_t max_active_flows;	/* 0: unlimited */
+	uint32_t connect_timeout_ms; /* default 5 s */
+	uint32_t tcp_keep_alive_ms;  /* default 30 s; 0: off */
+	uint32_t max_active_flows;   /* 0: unlimited */
 };
 
 struct settings {
-	char *tunnel;			/* id or name; NULL when the credentials say it */
-	char *credentials_file;		/* NULL: see credentials.h */
-	char **edges;			/* "host:port", "cloudflare", "srv:name" */
+	char *tunnel;		/* id or name; NULL when the credentials say it */
+	char *credentials_file; /* NULL: see credentials.h */
+	char **edges;		/* "host:port", "cloudflare", "srv:name" */
 	size_t n_edges;
-	char *edge_server_name;		/* NULL: follows from each entry of edges */
+	char *edge_server_name;		  /* NULL: follows from each entry of edges */
 	struct ip_addr edge_bind_address; /* family 0: any */
-	char *edge_ip_version;		/* "auto", "4" or "6" */
-	char *edge_ca_file;		/* `cacert`; NULL: the system's roots */
-	char *resolver;			/* "ip[:port],..." or NULL: the system's */
-	uint32_t ha_connections;	/* 4 */
+	char *edge_ip_version;		  /* "auto", "4" or "6" */
+	char *edge_ca_file;		  /* `cacert`; NULL: the system's roots */
+	char *resolver;			  /* "ip[:port],..." or NULL: the system's */
+	uint32_t ha_connections;	  /* 4 */
 	uint32_t grace_period_ms;
 	bool exit_on_auth_failure;
-	bool remote_config;		/* accept warp-routing from the edge */
+	bool remote_config; /* accept warp-routing from the edge */
 	struct warp_routing warp_routing;
 	enum log_level log_level;
 	enum log_format log_format;
-	char *control_socket;		/* /run/adit/adit.sock */
-	char *state_dir;		/* /var/lib/adit */
-	uint64_t buffer_budget_bytes;	/* soft limit of buffered bytes */
-	struct vnet_setting *vnets;	/* no two of one name */
+	char *control_socket;	      /* /run/adit/adit.sock */
+	char *state_dir;	      /* /var/lib/adit */
+	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
+	struct vnet_setting *vnets;   /* no two of one name */
 	size_t n_vnets;
-	struct route_setting *routes;	/* in the order of the file; no two of one network */
+	struct route_setting *routes; /* in the order of the file; no two of one network */
 	size_t n_routes;
 	struct allow_setting *allows;
 	size_t n_allows;

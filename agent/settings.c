@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/settings_rows.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/err.h"
+
+DEFINE_CLEANUP(struct settings *, settings_free);
+
+struct settings *settings_free(struct settings *s)
+{
+	if (s)
+		schema_deinit(&settings_schema, s);
+	free(s);
+	return NULL;
+}
+
+static void set_edges(struct settings *s, const struct settings_overrides *o, struct diag *diag)
+{
+	CLEANUP(free) char *joined = NULL;
+	size_t n;
+	FILE *out;
+
+	if (!o->n_edges)
+		return;
+	out = open_memstream(&joined, &n);
+	if (!out)
+		abort();
+	for (size_t i = 0; i < o->n_edges; i++)
+		fprintf(out, "%s%s", i ? "," : "", o->edges[i]);
+	fclose(out);
+	schema_set(&settings_schema, s, "edge", joined, "--edge", diag);
+}
+
+static void set_overrides(struct settings *s, const struct settings_overrides *o, struct diag *diag)
+{
+	const struct {
+		const char *key, *text, *flag;
+	} given[] = {
+		{"loglevel", o->log_level, "--loglevel"},
+		{"credentials-file", o->credentials_file, "--credentials-file"},
+		{"control-socket", o->control_socket, "--control-socket"},
+		{"state-directory", o->state_dir, "--state-directory"},
+	};
+
+	set_edges(s, o, diag);
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++)
+		schema_set(&settings_schema, s, given[i].key, given[i].text, given[i].flag, diag);
+}
+
+int settings_load(struct settings **settingsp, const char *path,
+		  const struct settings_overrides *overrides, struct diag *diag)
+{
+	CLEANUP(settings_free) struct settings *s = xnew(struct settings);
+	size_t n_before = diag->n_errors;
+
+	schema_set_fallbacks(&settings_schema, s);
+	if (path && schema_load_file(&settings_schema, s, path, diag) < 0)
+		return -EINVAL;
+	schema_load_env(&settings_schema, s, diag);
+	if (overrides)
+		set_overrides(s, overrides, diag);
+	settings_check(s, diag);
+	diag_sort(diag);
+	if (diag->n_errors > n_before)
+		return -EINVAL;
+	*settingsp = steal_ptr(s);
+	return 0;
+}
+
+void settings_show(const struct settings *s, FILE *out)
+{
+	schema_show(&settings_schema, s, out);
+}
+
+int settings_diff_restart(const struct settings *old, const struct settings *new_, char *out,
+			  size_t n_out)
+{
+	return schema_diff_restart(&settings_schema, old, new_, out, n_out);
+}
+
+void settings_write_reference(FILE *out)
+{
+	schema_write_reference(&settings_schema, "config.yml", out);
+}
