@@ -27,7 +27,8 @@ struct store_batch;
 enum store_table_id {
 	STORE_META,		/* key; value */
 	STORE_VNET,		/* id; name, comment, is_default */
-	STORE_TUNNEL,		/* id; name, account_tag, created_ms, seen_ms */
+	STORE_TUNNEL,		/* id; name, account_tag, created_ms */
+	STORE_TUNNEL_SEEN,	/* tunnel; seen_ms */
 	STORE_TUNNEL_SECRET,	/* tunnel, id; sha256, created_ms, expires_ms */
 	STORE_TUNNEL_GRANT,	/* tunnel, vnet, prefix; override */
 	STORE_TUNNEL_NETWORK,	/* tunnel, name */

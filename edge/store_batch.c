@@ -7,18 +7,10 @@
 #include "base/err.h"
 #include "edge/store.h"
 
-#define TEXT(column)                                                                               \
-	{                                                                                          \
-		column, STORE_TEXT                                                                 \
-	}
-#define NUMBER(column)                                                                             \
-	{                                                                                          \
-		column, STORE_INT                                                                  \
-	}
-#define BLOB(column)                                                                               \
-	{                                                                                          \
-		column, STORE_BLOB                                                                 \
-	}
+/* clang-format off */
+#define TEXT(column)   {column, STORE_TEXT}
+#define NUMBER(column) {column, STORE_INT}
+#define BLOB(column)   {column, STORE_BLOB}
 #define TABLE(table, key, ...)                                                                     \
 	{                                                                                          \
 		.name = (table), .n_key = (key), .columns = {__VA_ARGS__},                         \
@@ -27,13 +19,13 @@
 	}
 
 /* Names of tables and columns are those of the schema in store_sqlite.c. */
-/* clang-format off */
 const struct store_table store_tables[STORE_TABLE_N] = {
 	[STORE_META] = TABLE("meta", 1, TEXT("key"), TEXT("value")),
 	[STORE_VNET] = TABLE("vnet", 1, TEXT("id"), TEXT("name"), TEXT("comment"),
 		NUMBER("is_default")),
 	[STORE_TUNNEL] = TABLE("tunnel", 1, TEXT("id"), TEXT("name"), TEXT("account_tag"),
-		NUMBER("created_ms"), NUMBER("seen_ms")),
+		NUMBER("created_ms")),
+	[STORE_TUNNEL_SEEN] = TABLE("tunnel_seen", 1, TEXT("tunnel"), NUMBER("seen_ms")),
 	[STORE_TUNNEL_SECRET] = TABLE("tunnel_secret", 2, TEXT("tunnel"), TEXT("id"),
 		BLOB("sha256"), NUMBER("created_ms"), NUMBER("expires_ms")),
 	[STORE_TUNNEL_GRANT] = TABLE("tunnel_grant", 3, TEXT("tunnel"), TEXT("vnet"),

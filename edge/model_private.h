@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * model_private - what the files of the model share: model.c (life, changes),
+ * model_rows.c (rows to memory), advert.c (sets of connectors), advert_check.c (their
+ * verdicts), advert_rows.c (their rows)
+ */
+
+#include "base/list.h"
+#include "edge/model.h"
+#include "wire/proto.h"
+
+enum advert_kind {
+	ADVERT_NETWORK,
+	ADVERT_ROUTE,
+};
+
+/* One entry of a set; texts are owned. */
+struct advert_entry {
+	struct prefix prefix; /* family 0: the text could not be read; the reason says it */
+	enum advert_kind kind;
+	struct uuid vnet; /* valid when accepted */
+	char *vnet_name;  /* NULL: the default network */
+	char *comment;	  /* NULL: none */
+	char *reason;	  /* NULL: accepted */
+};
+
+struct advert_set {
+	struct advert_entry *items;
+	size_t n;
+	size_t cap;
+};
+
+/*
+ * A connector process of a tunnel. Live while it has a connection; gone ones stay as long as
+ * their set is held. `set` counts once `is_complete`; `collecting` is what has come of the next.
+ */
+struct advert {
+	struct uuid connector;
+	struct uuid instance;
+	uint8_t hash[ROUTE_HASH_BYTES];
+	bool is_live;
+	bool is_complete;
+	bool is_changed;       /* verdicts differ from what is saved */
+	int64_t held_until_ms; /* when not live */
+	uint64_t generation;   /* of `collecting` */
+	struct advert_set set;
+	struct advert_set collecting;
+	uint32_t *accepted; /* indexes of accepted routes, sorted by network and prefix */
+	size_t n_accepted;
+};
+
+struct edge_model {
+	struct store *store;
+	const struct edge_model_events *events;
+	void *ctx;
+	int64_t route_hold_ms;
+	int64_t loaded_ms;
+	char account_tag[EDGE_ACCOUNT_TAG_MAX];
+	struct vnet_table vnets;
+	struct edge_tunnel **tunnels;
+	size_t n_tunnels;
+	struct edge_client **clients;
+	size_t n_clients;
+	struct operator_route *operator_routes;
+	size_t n_operator_routes;
+	struct route_table *routes;
+	struct list changes; /* waiting for the one that is being committed */
+	struct model_change *committing;
+	bool has_first_rows;		/* account tag and default network are in the store */
+	bool is_stale;			/* routes have to be settled again */
+	struct route_verdict *verdicts; /* of the last reply */
+};
+
+/* ---- model.c ---- */
+
+/* A batch that starts with what a new database lacks. */
+struct store_batch *model_batch(const struct edge_model *m);
+/* Commits @batch (taken over) without waiting for it; a failure is logged. */
+void model_write_behind(struct edge_model *m, struct store_batch *batch);
+/* After any change of grants, networks, tunnels, routes or sets. */
+void model_settle_routes(struct edge_model *m);
+
+/* ---- model_rows.c ---- */
+
+/* Brings a row, or the removal of rows, into memory. 0, -EBADMSG (not ours) or -ENOMEM. */
+int model_put_row(struct edge_model *m, enum store_table_id table,
+		  const struct store_value *values);
+void model_drop_rows(struct edge_model *m, const struct store_change *change);
+void model_drop_all(struct edge_model *m);
+struct edge_tunnel *model_tunnel(const struct edge_model *m, const struct uuid *id);
+/* Room for one more behind @n items: the array, maybe moved, or NULL. */
+void *array_grow(void *items, size_t n, size_t item_size);
+/* Closes the gap of item @i; the new count is n - 1. */
+void array_cut(void *items, size_t n, size_t i, size_t item_size);
+
+/* ---- advert.c ---- */
+
+struct advert *advert_find(const struct edge_tunnel *t, const struct uuid *connector);
+struct advert *advert_add(struct edge_tunnel *t, const struct uuid *connector);
+void advert_free(struct advert *a);
+/* Drops held sets whose time is over; saves that. */
+void adverts_expire(struct edge_model *m, int64_t now_ms);
+/* Room for one more entry, zeroed, or NULL. */
+struct advert_entry *advert_set_append(struct advert_set *set);
+void advert_set_clear(struct advert_set *set);
+
+/* ---- advert_check.c ---- */
+
+/* Sets the prefix, or the reason why @text is none. */
+void advert_read_network(struct advert_entry *e, const char *text);
+/* Gives @e its verdict from scratch. May create a virtual network that is granted by name. */
+void advert_check_entry(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e);
+/* Verdicts of all sets and the route table anew; what is in force and still allowed stays. */
+void adverts_settle(struct edge_model *m);
+bool advert_has_route(const struct advert *a, const struct uuid *vnet, const struct prefix *prefix);
+
+/* ---- advert_rows.c ---- */
+
+int advert_put_row(struct edge_model *m, const struct store_value *values);
+int advert_put_entry_row(struct edge_model *m, const struct store_value *values);
+/* Saves @a whole, its hold time only, or that it is gone. */
+void advert_save(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);
+void advert_save_hold(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);
+void advert_save_removal(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);
