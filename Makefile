@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 .PHONY: all release test quickstart install fuzz bench lint format clean
 
 all: build/$(PRESET)/build.ninja
-	@cmake --build --preset $(PRESET) -j $(JOBS)
+	@cmake --build --preset $(PRESET) -j $(JOBS) $(BUILD_FLAGS)
 
 build/%/build.ninja: CMakeLists.txt CMakePresets.json
 	@cmake --preset $* --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -21,7 +21,9 @@ test: all
 release:
 	@$(MAKE) --no-print-directory all PRESET=release
 
-quickstart: release
+quickstart:
+	@echo "Building (about a minute) ..."
+	@$(MAKE) --no-print-directory all PRESET=release BUILD_FLAGS="-- --quiet"
 	@scripts/quickstart.sh build/release/cmd
 
 install: release

@@ -145,7 +145,7 @@ static void reply_write_cb(uv_write_t *write, int status)
 
 	free(reply->line);
 	free(reply);
-	conn->progress_ms = uv_now(write->handle->loop);
+	conn->progress_ms = uv_now(conn->pipe.loop);
 	if (status < 0)
 		close_conn(conn);
 	else

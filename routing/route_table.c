@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+
 #define NO_PARENT UINT32_MAX
 
 struct route_table {
@@ -96,10 +98,10 @@ static struct keyed_route *sort_copy(const struct route *routes, size_t n)
 
 int route_table_new(struct route_table **tablep, const struct route *routes, size_t n)
 {
-	CLEANUP(route_table_free) struct route_table *t = calloc(1, sizeof(*t));
+	CLEANUP(route_table_free) struct route_table *t = xnew(struct route_table);
 	CLEANUP(free) struct keyed_route *sorted = sort_copy(routes, n);
 
-	if (!t || !sorted)
+	if (!sorted)
 		return -ENOMEM;
 	t->routes = calloc(n + 1, sizeof(*t->routes));
 	t->parents = calloc(n + 1, sizeof(*t->parents));

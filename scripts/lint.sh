@@ -10,7 +10,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! run-clang-tidy -quiet -j "$jobs" -p "$build" \
 	'^((?!/tests/).)*/(base|routing|wire|tun|ctrl|agent|edge|client|cmd)/[^/]*\.c$' >"$log" 2>&1; then
-	grep -E '(error|warning):' "$log" | sort -u >&2 || tail -n 20 "$log" >&2
+	sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '(error|warning):' | sort -u >&2 || tail -n 20 "$log" >&2
 	echo "clang-tidy: findings above" >&2
 	exit 1
 fi

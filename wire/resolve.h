@@ -4,8 +4,9 @@
 /*
  * resolve - names to addresses and SRV records (c-ares on the uv loop)
  *
- * Lookups go to the configured servers or the system's, nowhere else. Answers
- * are bounded: RESOLVE_MAX results; the rest is dropped.
+ * Lookups go to the configured servers or the system's, nowhere else. With
+ * configured servers neither /etc/hosts nor search domains are used. Answers are
+ * bounded: RESOLVE_MAX results; the rest is dropped.
  */
 
 #include <stddef.h>
@@ -29,7 +30,8 @@ struct resolve_srv {
 };
 
 /*
- * @servers: "ip[:port],..." or NULL for the system's; @timeout_ms per try.
+ * @servers: "ip[:port],..." (IPv6 with a port in brackets) or NULL for the
+ * system's; @timeout_ms per try, of which there are three.
  * 0, -EINVAL for a bad list, or -errno.
  */
 NODISCARD int resolver_new(struct resolver **rp, uv_loop_t *uv, const char *servers,
@@ -38,15 +40,31 @@ NODISCARD int resolver_new(struct resolver **rp, uv_loop_t *uv, const char *serv
 void resolver_free(struct resolver *r);
 DEFINE_CLEANUP(struct resolver *, resolver_free);
 
-/* @status: 0, or -errno (-ENOENT: no such name, -ETIMEDOUT, -ECONNREFUSED: no server). */
+/*
+ * @status: 0, or -errno: -ENOENT (no such name, or none of the kind), -ECONNREFUSED
+ * (no server gave an answer: absent, failed or refusing), -ETIMEDOUT, -EBADMSG
+ * (garbage), -EINVAL (not a name). resolve_status_text() says it in words.
+ */
 typedef void (*resolve_host_cb)(void *ctx, int status, const struct ip_addr *ips, size_t n);
 /* Sorted by priority, shuffled by weight (RFC 2782). */
 typedef void (*resolve_srv_cb)(void *ctx, int status, const struct resolve_srv *srv, size_t n);
 
-/* A and AAAA of @name, in the order RFC 6724 gives. The callback never runs before the return. */
+/*
+ * A and AAAA of @name (a literal is its own answer), in the order RFC 6724
+ * gives. The callback never runs before the return. -EINVAL: name too long.
+ */
 NODISCARD int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void *ctx,
 			   struct resolve_query **queryp);
 NODISCARD int resolve_srv(struct resolver *r, const char *name, resolve_srv_cb cb, void *ctx,
 			  struct resolve_query **queryp);
-/* The callback will not run. NULL is fine. */
+/* The callback will not run. Valid until the callback ran; NULL is fine. */
 void resolve_cancel(struct resolve_query *q);
+
+/* "no such name", "the name server did not answer", ... Never NULL. */
+const char *resolve_status_text(int status);
+
+/*
+ * RFC 2782: by priority, within one by weighted chance. @randoms: @n uniform
+ * values, one per place. Pure.
+ */
+void resolve_srv_order(struct resolve_srv *srv, size_t n, const uint32_t *randoms);
