@@ -66,6 +66,6 @@ static inline struct list *list_pop(struct list *head)
 
 	if (node == head)
 		return NULL;
-	list_remove(node);
+	list_remove(node); /* NOLINT(clang-analyzer-unix.Malloc): can't follow nodes */
 	return node;
 }
