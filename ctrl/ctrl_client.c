@@ -50,14 +50,14 @@ static int fail_errno(const struct exchange *x, int error)
 
 static int open_connection(struct exchange *x)
 {
-	x->fd = ctrl_socket_connect(x->path);
+	x->fd = ctrl_socket_connect(x->path, (unsigned int)x->timeout_ms);
 	if (x->fd >= 0)
 		return 0;
 	if (x->fd == -ENOENT || x->fd == -ECONNREFUSED)
 		return fail(x, CTRL_CLIENT_E_UNREACHABLE, "unreachable", "no daemon answers (%s)",
 			    strerror(-x->fd));
 	if (x->fd == -EAGAIN)
-		return fail(x, CTRL_CLIENT_E_BROKEN, "broken", "the daemon accepts no clients");
+		return fail(x, CTRL_CLIENT_E_BROKEN, "timeout", "the daemon accepts no clients");
 	return fail_errno(x, -x->fd);
 }
 

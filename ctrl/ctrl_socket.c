@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -39,23 +40,39 @@ static int open_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int ctrl_socket_connect(const char *path)
+/* connect() to a full backlog waits as long as a send would. */
+static int connect_within(int fd, const struct sockaddr_un *sun, unsigned int timeout_ms)
 {
-	CLEANUP(close_fd) int fd = -1;
+	const struct timeval limit = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_usec = timeout_ms % 1000 * 1000,
+	};
+
+	if (timeout_ms && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+			   fcntl(fd, F_SETFL, 0) < 0))
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0)
+		return -errno;
+	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int ctrl_socket_connect(const char *path, unsigned int timeout_ms)
+{
 	struct sockaddr_un sun;
-	int connected;
 	int r = fill_address(path, &sun);
+	int fd;
 
 	if (r < 0)
 		return r;
 	fd = open_socket();
 	if (fd < 0)
 		return fd;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
-		return -errno;
-	connected = fd;
-	fd = -1;
-	return connected;
+	r = connect_within(fd, &sun, timeout_ms);
+	if (r < 0) {
+		close_fd(fd);
+		return r;
+	}
+	return fd;
 }
 
 static int take_lock(const char *path, int *lock_fdp)
@@ -88,7 +105,7 @@ static int remove_stale(const char *path)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = ctrl_socket_connect(path);
+	fd = ctrl_socket_connect(path, 0);
 	close_fd(fd);
 	if (fd >= 0 || fd == -EAGAIN)
 		return CTRL_SOCKET_E_RUNNING;

@@ -43,5 +43,8 @@ NODISCARD int ctrl_socket_listen(const char *path, struct ctrl_socket *sockp);
 /* Removes the file if it is still ours, closes what is open. Fine on the empty value. */
 void ctrl_socket_close(struct ctrl_socket *sock);
 
-/* A connected non-blocking socket, or -errno (-EAGAIN: its backlog is full). */
-NODISCARD int ctrl_socket_connect(const char *path);
+/*
+ * A connected non-blocking socket, or -errno. A full backlog is waited for up to
+ * @timeout_ms (0: not at all), then it is -EAGAIN.
+ */
+NODISCARD int ctrl_socket_connect(const char *path, unsigned int timeout_ms);
