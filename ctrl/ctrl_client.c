@@ -108,10 +108,11 @@ static int take_chunk(const struct exchange *x, struct buf *in, bool *donep)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return wait_for(x, POLLIN);
+	/* A reset is an end too: the daemon died with our request unread. */
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "closed without an answer");
 	if (n < 0)
 		return fail_errno(x, errno);
-	if (n == 0)
-		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "closed without an answer");
 	if (buf_append(in, chunk, (size_t)n) < 0)
 		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "the answer is too long");
 	*donep = memchr(chunk, '\n', (size_t)n) != NULL;
