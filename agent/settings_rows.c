@@ -16,17 +16,6 @@
 		.key = name, .type = SCHEMA_FOREIGN, .doc = why                                    \
 	}
 
-static const struct schema_name log_levels[] = {
-	{"debug", LOG_LEVEL_DEBUG}, {"info", LOG_LEVEL_INFO},	{"warn", LOG_LEVEL_WARN},
-	{"error", LOG_LEVEL_ERROR}, {"fatal", LOG_LEVEL_ERROR}, {NULL, 0},
-};
-
-static const struct schema_name log_formats[] = {
-	{"text", LOG_FORMAT_TEXT},
-	{"json", LOG_FORMAT_JSON},
-	{NULL, 0},
-};
-
 static const struct schema_name outputs[] = {
 	{"default", LOG_FORMAT_TEXT},
 	{"json", LOG_FORMAT_JSON},
@@ -372,7 +361,7 @@ static const struct schema_row rows[] = {
 		AT(log_level),
 		.fallback = "info",
 		.env = "TUNNEL_LOGLEVEL",
-		.names = log_levels,
+		.names = schema_log_levels,
 		.doc = "What is logged; `fatal` is cloudflared's and means `error`.",
 	},
 	{
@@ -380,7 +369,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_ENUM,
 		AT(log_format),
 		.fallback = "text",
-		.names = log_formats,
+		.names = schema_log_formats,
 		.doc = "Log lines as text or as JSON.",
 	},
 	{

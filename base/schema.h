@@ -97,6 +97,10 @@ struct schema {
 extern const struct schema_codec schema_ip;
 extern const struct schema_codec schema_endpoint;
 
+/* Names of enum log_level ("fatal" is cloudflared's) and enum log_format. */
+extern const struct schema_name schema_log_levels[];
+extern const struct schema_name schema_log_formats[];
+
 /*
  * @base is the zeroed struct that the rows describe. Fallbacks are the first
  * step: what follows beats them, in the order of the calls.

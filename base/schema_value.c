@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/quantity.h"
 #include "base/utf8.h"
 
@@ -411,7 +412,7 @@ void schema_value_clear(const struct schema_row *row, void *base)
 		clear_of[row->type](row, base);
 }
 
-/* ---- codecs ---- */
+/* ---- codecs and names ---- */
 
 static int parse_ip(const char *text, void *field, char *why)
 {
@@ -441,3 +442,14 @@ static void format_endpoint(const void *field, char *out)
 
 const struct schema_codec schema_ip = {"IP address", parse_ip, format_ip};
 const struct schema_codec schema_endpoint = {"address:port", parse_endpoint, format_endpoint};
+
+const struct schema_name schema_log_levels[] = {
+	{"debug", LOG_LEVEL_DEBUG}, {"info", LOG_LEVEL_INFO},	{"warn", LOG_LEVEL_WARN},
+	{"error", LOG_LEVEL_ERROR}, {"fatal", LOG_LEVEL_ERROR}, {NULL, 0},
+};
+
+const struct schema_name schema_log_formats[] = {
+	{"text", LOG_FORMAT_TEXT},
+	{"json", LOG_FORMAT_JSON},
+	{NULL, 0},
+};

@@ -20,7 +20,6 @@ struct diag;
 
 #define EDGE_LISTEN_MAX	  16
 #define EDGE_LOCATION_MAX 32 /* with NUL */
-#define EDGE_CONFIG_PATH  "/etc/adit/edge.yml"
 
 /* A connector registers with an index that a live connection of its has. */
 enum edge_duplicates {

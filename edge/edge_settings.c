@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/edge_settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/err.h"
+#include "edge/edge_settings_rows.h"
+#include "edge/paths.h"
+
+DEFINE_CLEANUP(struct edge_settings *, edge_settings_free);
+
+struct edge_settings *edge_settings_free(struct edge_settings *s)
+{
+	if (s)
+		schema_deinit(&edge_settings_schema, s);
+	free(s);
+	return NULL;
+}
+
+static void set_listen(struct edge_settings *s, const struct edge_settings_overrides *o,
+		       struct diag *diag)
+{
+	CLEANUP(free) char *joined = NULL;
+	size_t n;
+	FILE *out;
+
+	if (!o->n_listen)
+		return;
+	out = open_memstream(&joined, &n);
+	if (!out)
+		abort();
+	for (size_t i = 0; i < o->n_listen; i++)
+		fprintf(out, "%s%s", i ? "," : "", o->listen[i]);
+	fclose(out);
+	schema_set(&edge_settings_schema, s, "listen", joined, "--listen", diag);
+}
+
+static void set_overrides(struct edge_settings *s, const struct edge_settings_overrides *o,
+			  struct diag *diag)
+{
+	const struct {
+		const char *key, *text, *flag;
+	} given[] = {
+		{"loglevel", o->log_level, "--loglevel"},
+		{"control-socket", o->control_socket, "--control-socket"},
+		{"state-directory", o->state_dir, "--state-directory"},
+	};
+
+	set_listen(s, o, diag);
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++)
+		schema_set(&edge_settings_schema, s, given[i].key, given[i].text, given[i].flag,
+			   diag);
+}
+
+static void check_listen(const struct edge_settings *s, struct diag *diag)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (!s->n_listen && !diag->n_errors)
+		diag_add(diag, DIAG_ERROR, 0, "listen: empty: give an address or remove the line");
+	for (size_t i = 1; i < s->n_listen; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (endpoint_equal(&s->listen[i], &s->listen[j]))
+				diag_add(diag, DIAG_ERROR, 0, "listen: %s is given twice",
+					 endpoint_format(&s->listen[i], text));
+		}
+	}
+}
+
+/* Where `adit-edge init` puts them. */
+static void fill_path(char **pathp, const struct edge_settings *s, const char *name)
+{
+	if (!*pathp && s->state_dir && asprintf(pathp, "%s/%s", s->state_dir, name) < 0)
+		abort();
+}
+
+int edge_settings_load(struct edge_settings **settingsp, const char *path,
+		       const struct edge_settings_overrides *overrides, struct diag *diag)
+{
+	CLEANUP(edge_settings_free) struct edge_settings *s = xnew(struct edge_settings);
+	size_t n_before = diag->n_errors;
+
+	schema_set_fallbacks(&edge_settings_schema, s);
+	if (path && schema_load_file(&edge_settings_schema, s, path, diag) < 0)
+		return -EINVAL;
+	schema_load_env(&edge_settings_schema, s, diag);
+	if (overrides)
+		set_overrides(s, overrides, diag);
+	check_listen(s, diag);
+	diag_sort(diag);
+	if (diag->n_errors > n_before)
+		return -EINVAL;
+	fill_path(&s->certificate_file, s, EDGE_CERT_NAME);
+	fill_path(&s->key_file, s, EDGE_KEY_NAME);
+	fill_path(&s->ca_file, s, EDGE_CA_CERT_NAME);
+	*settingsp = steal_ptr(s);
+	return 0;
+}
+
+void edge_settings_show(const struct edge_settings *s, FILE *out)
+{
+	schema_show(&edge_settings_schema, s, out);
+}
+
+int edge_settings_diff_restart(const struct edge_settings *old, const struct edge_settings *new_,
+			       char *out, size_t n_out)
+{
+	return schema_diff_restart(&edge_settings_schema, old, new_, out, n_out);
+}
+
+void edge_settings_write_reference(FILE *out)
+{
+	schema_write_reference(&edge_settings_schema, "edge.yml", out);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/edge_settings_rows.h"
+
+#include "edge/edge_settings.h"
+#include "edge/paths.h"
+
+#define AT(member) .offset = offsetof(struct edge_settings, member)
+
+static const struct schema_name duplicates[] = {
+	{"replace", EDGE_DUPLICATES_REPLACE},
+	{"reject", EDGE_DUPLICATES_REJECT},
+	{NULL, 0},
+};
+
+static const struct schema_row limit_rows[] = {
+	{
+		.key = "max-connections",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, max_connections),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "4096",
+		.doc = "Connections of agents at one time.",
+	},
+	{
+		.key = "max-clients",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, max_clients),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "4096",
+		.doc = "Connections of clients at one time.",
+	},
+	{
+		.key = "streams-per-connection",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, streams_per_connection),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "1000",
+		.doc = "Streams that one connection of a client may have open.",
+	},
+	{
+		.key = "handshakes-per-second",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, handshakes_per_second),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "200",
+		.doc = "New connections that are served; more have to wait.",
+	},
+};
+
+static const struct schema limit_schema = {
+	.rows = limit_rows,
+	.n_rows = ARRAY_SIZE(limit_rows),
+};
+
+static const struct schema_row rows[] = {
+	{
+		.key = "listen",
+		.type = SCHEMA_VALUES,
+		AT(listen),
+		.count_offset = offsetof(struct edge_settings, n_listen),
+		.item_size = sizeof(struct endpoint),
+		.max = EDGE_LISTEN_MAX,
+		.fallback = "[::]:7844",
+		.codec = &schema_endpoint,
+		.doc = "Where agents and clients connect to. `[::]` takes IPv4 too, `0.0.0.0` "
+		       "only IPv4.",
+	},
+	{
+		.key = "certificate",
+		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
+		AT(certificate_file),
+		.max = 4095,
+		.absent = "`" EDGE_CERT_NAME "` in the state directory",
+		.doc = "PEM file: the edge's certificate and those between it and the "
+		       "authority.",
+	},
+	{
+		.key = "key",
+		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
+		AT(key_file),
+		.max = 4095,
+		.absent = "`" EDGE_KEY_NAME "` in the state directory",
+		.doc = "PEM file: the private key of `certificate`.",
+	},
+	{
+		.key = "ca",
+		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
+		AT(ca_file),
+		.max = 4095,
+		.absent = "`" EDGE_CA_CERT_NAME "` in the state directory",
+		.doc = "PEM file: the authority that agents and clients are told to trust.",
+	},
+	{
+		.key = "location",
+		.type = SCHEMA_TEXT,
+		AT(location),
+		.max = EDGE_LOCATION_MAX - 1,
+		.fallback = "adit",
+		.doc = "Name of this edge that agents show.",
+	},
+	{
+		.key = "duplicates",
+		.type = SCHEMA_ENUM,
+		.flags = SCHEMA_RELOADABLE,
+		AT(duplicates),
+		.fallback = "replace",
+		.names = duplicates,
+		.doc = "When an agent connects with the index of a live connection of its own: "
+		       "the new one takes over, or is refused (for tests of agents).",
+	},
+	{
+		.key = "drain-timeout",
+		.type = SCHEMA_DURATION,
+		.flags = SCHEMA_RELOADABLE,
+		AT(drain_timeout_ms),
+		.max = 600000,
+		.fallback = "30s",
+		.doc = "How long the streams of an agent that has unregistered, or of an edge "
+		       "that stops, go on.",
+	},
+	{
+		.key = "route-hold",
+		.type = SCHEMA_DURATION,
+		.flags = SCHEMA_RELOADABLE,
+		AT(route_hold_ms),
+		.max = 2592000000,
+		.fallback = "24h",
+		.doc = "How long the routes of an agent that is gone are kept for it.",
+	},
+	{
+		.key = "limits",
+		.type = SCHEMA_MAP,
+		.flags = SCHEMA_RELOADABLE,
+		AT(limits),
+		.nested = &limit_schema,
+		.absent = "see below",
+		.doc = "Caps against overload.",
+	},
+	{
+		.key = "buffer-budget",
+		.type = SCHEMA_SIZE,
+		AT(buffer_budget_bytes),
+		.min = 1u << 20,
+		.max = 1ull << 40,
+		.fallback = "128MiB",
+		.doc = "Received bytes that may wait to be passed on before their senders are "
+		       "slowed down.",
+	},
+	{
+		.key = "loglevel",
+		.type = SCHEMA_ENUM,
+		.flags = SCHEMA_RELOADABLE,
+		AT(log_level),
+		.fallback = "info",
+		.names = schema_log_levels,
+		.doc = "What is logged.",
+	},
+	{
+		.key = "log-format",
+		.type = SCHEMA_ENUM,
+		AT(log_format),
+		.fallback = "text",
+		.names = schema_log_formats,
+		.doc = "Log lines as text or as JSON.",
+	},
+	{
+		.key = "control-socket",
+		.type = SCHEMA_PATH,
+		AT(control_socket),
+		.max = 107,
+		.fallback = EDGE_CONTROL_SOCKET,
+		.env = EDGE_CONTROL_ENV,
+		.doc = "Socket that the other `adit-edge` commands ask.",
+	},
+	{
+		.key = "state-directory",
+		.type = SCHEMA_PATH,
+		AT(state_dir),
+		.max = 4000,
+		.fallback = EDGE_STATE_DIR,
+		.doc = "Folder of the database, and of the certificates that `adit-edge init` "
+		       "makes.",
+	},
+};
+
+const struct schema edge_settings_schema = {.rows = rows, .n_rows = ARRAY_SIZE(rows)};
