@@ -124,12 +124,24 @@ static void on_ping_frame(struct h2_session *s, const nghttp2_frame *frame)
 	s->events->on_ping_ack(s->ctx, opaque);
 }
 
+static void resume_one(struct h2_stream *st)
+{
+	if (!list_is_linked(&st->starved))
+		return;
+	list_remove(&st->starved);
+	nghttp2_session_resume_data(st->session->ng, st->id);
+}
+
 static void resume_starved(struct h2_session *s)
 {
-	struct list *node;
+	struct list *node = s->starved.next;
 
-	while ((node = list_pop(&s->starved)) != NULL)
-		nghttp2_session_resume_data(s->ng, list_entry(node, struct h2_stream, starved)->id);
+	while (node != &s->starved) {
+		struct h2_stream *st = list_entry(node, struct h2_stream, starved);
+
+		node = node->next;
+		resume_one(st);
+	}
 }
 
 /* Frames that cost us work and carry nothing for anybody are counted. */
@@ -173,7 +185,9 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 		s->events->on_goaway(s->ctx, frame->goaway.error_code);
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
-		if (!st)
+		if (st)
+			resume_one(st);
+		else
 			resume_starved(s);
 		break;
 	case NGHTTP2_RST_STREAM:

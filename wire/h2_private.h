@@ -92,6 +92,7 @@ struct h2_stream {
 	void *source_ctx;
 	struct h2_headers *hdrs; /* being received */
 	size_t owed_bytes;	 /* taken by the far side, credit not yet announced */
+	uint32_t in_flight_max;	 /* 0: as much as the peer's window allows */
 	int32_t id;
 	unsigned int bits;
 };

@@ -130,13 +130,22 @@ void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n)
 	st->events->on_data(st->ctx, st, data, n);
 }
 
-/* Room for DATA of @st in the connection window, the urgent reserve taken off. */
-static size_t connection_room(const struct h2_stream *st)
+/* Room for DATA of @st: the connection window less the urgent reserve, and its own cap. */
+static size_t window_room(const struct h2_stream *st)
 {
-	int32_t room = nghttp2_session_get_remote_window_size(st->session->ng);
+	nghttp2_session *ng = st->session->ng;
+	int64_t room = nghttp2_session_get_remote_window_size(ng);
 
 	if (!(st->bits & H2_STREAM_URGENT))
 		room -= H2_URGENT_RESERVE;
+	if (st->in_flight_max > 0) {
+		int64_t initial = nghttp2_session_get_remote_settings(
+			ng, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+		int64_t left = nghttp2_session_get_stream_remote_window_size(ng, st->id);
+		int64_t own = (int64_t)st->in_flight_max - (initial - left);
+
+		room = own < room ? own : room;
+	}
 	return room > 0 ? (size_t)room : 0;
 }
 
@@ -164,7 +173,7 @@ static ssize_t read_source(nghttp2_session *ng UNUSED, int32_t id UNUSED, uint8_
 	struct h2_session *s = user_data;
 	struct h2_stream *st = source->ptr;
 	size_t used = s->out.len + H2_FRAME_HEADER;
-	size_t room = connection_room(st);
+	size_t room = window_room(st);
 	ssize_t n;
 
 	if (!st->read_into)
@@ -309,6 +318,11 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 void h2_stream_reset_after_end(struct h2_stream *st)
 {
 	st->bits |= H2_STREAM_RESET_AFTER_END;
+}
+
+void h2_stream_limit_in_flight(struct h2_stream *st, uint32_t bytes)
+{
+	st->in_flight_max = bytes;
 }
 
 void h2_stream_set_urgent(struct h2_stream *st)

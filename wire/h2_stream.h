@@ -85,6 +85,12 @@ void h2_stream_credit(struct h2_stream *st, size_t n);
  * if the peer's half is still open. */
 void h2_stream_reset_after_end(struct h2_stream *st);
 
+/*
+ * At most @bytes may be on their way without the peer's credit, however large its window:
+ * keeps one stuck stream from eating a connection window that all share. 0: no limit.
+ */
+void h2_stream_limit_in_flight(struct h2_stream *st, uint32_t bytes);
+
 /* May use the last 16 KiB of a connection window: for RPC, never for bulk. */
 void h2_stream_set_urgent(struct h2_stream *st);
 

@@ -440,6 +440,12 @@ int link_start(struct link *l, enum h2_role role, const struct h2_limits *limits
 	return 0;
 }
 
+void link_set_owner(struct link *l, const struct link_events *events, void *ctx)
+{
+	l->events = events;
+	l->ctx = ctx;
+}
+
 void link_set_liveness(struct link *l, enum liveness_mode mode)
 {
 	if (l->liveness.mode == mode)

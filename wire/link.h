@@ -79,6 +79,9 @@ NODISCARD int link_dial(struct link **linkp, struct io_loop *loop, struct tls_co
 NODISCARD int link_adopt(struct link **linkp, struct io_loop *loop, struct tls_context *tls, int fd,
 			 const struct link_events *events, void *ctx);
 
+/* Hands the link over: @events and @ctx from now on. Meant for on_secure of a listener. */
+void link_set_owner(struct link *l, const struct link_events *events, void *ctx);
+
 /* From on_secure: who opens streams, what we accept, who pings. 0 or -errno (the link closes). */
 int link_start(struct link *l, enum h2_role role, const struct h2_limits *limits,
 	       enum liveness_mode liveness);

@@ -246,9 +246,8 @@ static void linger_on(struct link *l)
 
 void link_linger(struct link *l)
 {
-	const uint8_t *data;
-
-	if (l->session && tls_output(l->tls, &data) == 0) {
+	/* Answers that are queued already go first: nghttp2 sends no DATA behind a GOAWAY. */
+	if (l->session && send_output(l) == 0 && fill_output(l) >= 0 && send_output(l) == 0) {
 		h2_session_terminate(l->session, l->why == LINK_END_LOCAL ? H2_CODE_NO_ERROR
 									  : H2_CODE_PROTOCOL_ERROR);
 		(void)fill_output(l);
