@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * connection - one link of an agent, as the edge sees it
+ *
+ * OPENING      TLS is done; SETTINGS are awaited, then the control stream is opened
+ * REGISTERING  the control stream is open; registerConnection is awaited
+ * REGISTERED   takes streams
+ * DRAINING     takes no new ones; those that run go on. After unregister it closes when the
+ *              last has ended or drain-timeout is over; when it was replaced, when the last
+ *              has ended or the link is dead
+ * CLOSED       link_close() was called; only on_closed follows
+ *
+ * A refused registration closes TCP at once: a stock agent would wait for ever. The end of
+ * the control stream is the end of the connection.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/uuid.h"
+#include "edge/model.h"
+#include "edge/registry.h"
+#include "wire/h2_queue.h"
+
+struct control_server;
+struct edge;
+struct json_t; /* jansson's */
+struct link;
+
+enum connection_state {
+	CONNECTION_STATE_OPENING,
+	CONNECTION_STATE_REGISTERING,
+	CONNECTION_STATE_REGISTERED,
+	CONNECTION_STATE_DRAINING,
+	CONNECTION_STATE_CLOSED,
+	CONNECTION_STATE_N,
+};
+
+struct connection {
+	struct list node; /* in edge.connections */
+	struct edge *edge;
+	struct link *link;
+	struct registry_entry entry; /* in the registry from REGISTERED on */
+	enum connection_state state;
+	struct uuid id;
+	char id_text[UUID_TEXT_MAX];
+	char key_id[EDGE_KEY_ID_MAX]; /* the secret that opened it */
+	char version[64];	      /* as the agent said, for people */
+	bool is_adit;
+	bool was_replaced;
+	int64_t since_ms;	   /* wall clock, of REGISTERED */
+	uint64_t deadline_ms;	   /* boot clock, of the state; UINT64_MAX: none */
+	struct h2_stream *control; /* NULL when closed */
+	struct h2_queue out;
+	struct control_server *rpc;
+	struct list flows; /* flows that run over it */
+};
+
+/* Takes @link over from the listener's on_secure. */
+void connection_new(struct edge *e, struct link *link);
+
+/* Closes TCP now; @why for the log. */
+void connection_close(struct connection *c, const char *why);
+/* GOAWAY and no new streams; closes when the last has ended. */
+void connection_drain(struct connection *c, uint64_t deadline_ms);
+/* A flow on it ended: closes if that was what a draining one waited for. */
+void connection_flow_ended(struct connection *c);
+/* Deadlines, once a second. */
+void connection_tick(struct connection *c, uint64_t now_ms);
+
+/* An element of `adit-edge connections`; a new reference. */
+struct json_t *connection_json(const struct connection *c);
+
+static inline struct connection *connection_of_entry(struct registry_entry *e)
+{
+	return container_of(e, struct connection, entry);
+}

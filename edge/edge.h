@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * edge - the running edge: owner of everything, one loop
+ *
+ * Its modules reach each other through this struct: listener (accepts), connection (one link
+ * of an agent), ingress (one link of a client), flow (one stream of a client to an agent).
+ * Start: edge_new(), then uv_run(). Stop: SIGTERM drains, a second one ends at once.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "edge/admin.h"
+#include "edge/edge_settings.h"
+#include "edge/model.h"
+#include "wire/h2_session.h"
+
+struct ctrl_server;
+struct diag;
+struct io_loop;
+struct listener;
+struct registry;
+struct store;
+struct tls_context;
+
+/* A place (tunnel, connector, index) that an administrator closed for a while. */
+struct edge_hold {
+	struct list node;
+	struct uuid tunnel;
+	struct uuid connector;
+	uint8_t index;
+	uint64_t until_ms;
+};
+
+struct edge {
+	uv_loop_t *uv;
+	struct io_loop *io;
+	struct edge_settings *settings;
+	struct tls_context *tls;
+	struct store *store;
+	struct edge_model *model;
+	struct edge_admin admin;
+	struct ctrl_server *ctrl;
+	struct registry *registry;
+	struct listener *listener;
+	struct list connections; /* links of agents */
+	struct list clients;	 /* links of clients */
+	struct list flows;
+	struct list holds;
+	uint32_t n_connections;
+	uint32_t n_clients;
+	uint64_t started_ms;	 /* clock_boot_ms() */
+	uint64_t drain_until_ms; /* 0: not shutting down */
+	int64_t cert_mtime;	 /* of the certificate in use */
+	int64_t cert_checked_ms;
+	uv_signal_t signals[3];
+	uv_timer_t timer;
+};
+
+/* Windows and caps of a link; see docs/decisions.md for the derivation. */
+extern const struct h2_limits edge_agent_limits;
+extern const struct h2_limits edge_client_limits;
+
+/*
+ * Runs an edge with @settings (taken over) until it is told to stop. Returns the exit
+ * code: 0, 1 (can't start; said why), 73 (another one answers on the control socket).
+ */
+int edge_run(struct edge_settings *settings);
+
+/* The operations behind `status`, `connections` and the like (edge_ops.c). */
+extern const struct edge_runtime_ops edge_ops;

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What only the running edge knows, for the administrator's commands. */
+
+#include <errno.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "edge/connection.h"
+#include "edge/edge.h"
+#include "edge/ingress.h"
+#include "edge/listener.h"
+#include "edge/registry.h"
+#include "wire/io_loop.h"
+#include "wire/link.h"
+
+/* Connections that a stock agent makes; adit agents make as many unless told otherwise. */
+#define EXPECTED_PER_CONNECTOR 4
+
+/* A suspect connection counts while bytes come in. */
+#define SUSPECT_READ_MS 5000
+
+static struct json_t *op_status(void *ctx)
+{
+	const struct edge *e = ctx;
+
+	return json_pack("{s:s, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "version",
+			 ADIT_VERSION, "uptime_s",
+			 (json_int_t)((clock_boot_ms() - e->started_ms) / 1000), "listeners",
+			 listener_json(e->listener), "tunnels", (int)edge_model_n_tunnels(e->model),
+			 "clients", (int)edge_model_n_clients(e->model), "agent_connections",
+			 (int)e->n_connections, "client_connections", (int)e->n_clients, "routes",
+			 (int)route_table_size(edge_model_routes(e->model)), "draining",
+			 (int)(e->drain_until_ms != 0), "buffered_bytes",
+			 (json_int_t)e->io->budget.used_bytes, "buffer_limit_bytes",
+			 (json_int_t)e->io->budget.hard_bytes);
+}
+
+static bool is_listed(const struct connection *c, const struct uuid *tunnel)
+{
+	bool is_known =
+		c->state == CONNECTION_STATE_REGISTERED || c->state == CONNECTION_STATE_DRAINING;
+
+	return is_known && (!tunnel || uuid_equal(&c->entry.tunnel, tunnel));
+}
+
+static struct json_t *op_connections(void *ctx, const struct uuid *tunnel)
+{
+	const struct edge *e = ctx;
+	json_t *array = json_array();
+	struct list *pos;
+
+	list_for_each (pos, &e->connections) {
+		const struct connection *c = list_entry(pos, struct connection, node);
+
+		if (is_listed(c, tunnel))
+			json_array_append_new(array, connection_json(c));
+	}
+	if (tunnel)
+		return array;
+	list_for_each (pos, &e->clients)
+		json_array_append_new(array, ingress_json(list_entry(pos, struct ingress, node)));
+	return array;
+}
+
+/* The element of @array whose "id" is @id, or NULL. */
+static json_t *find_by_id(json_t *array, const char *id)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(array, i, item)
+	{
+		if (strcmp(json_string_value(json_object_get(item, "id")), id) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+static void count_connection(json_t *connectors, const struct connection *c)
+{
+	char id[UUID_TEXT_MAX];
+	json_t *item;
+	json_t *count;
+
+	uuid_format(&c->entry.connector, id);
+	item = find_by_id(connectors, id);
+	if (!item) {
+		item = json_pack("{s:s, s:s, s:s, s:i, s:I}", "id", id, "kind",
+				 c->is_adit ? "adit" : "stock", "version", c->version,
+				 "connections", 0, "since", (json_int_t)(c->since_ms / 1000));
+		json_array_append_new(connectors, item);
+	}
+	count = json_object_get(item, "connections");
+	json_integer_set(count, json_integer_value(count) + 1);
+}
+
+static struct json_t *op_connectors(void *ctx, const struct uuid *tunnel)
+{
+	const struct edge *e = ctx;
+	json_t *connectors = json_array();
+	struct list *pos;
+
+	list_for_each (pos, &e->connections) {
+		const struct connection *c = list_entry(pos, struct connection, node);
+
+		if (is_listed(c, tunnel))
+			count_connection(connectors, c);
+	}
+	return connectors;
+}
+
+static bool counts(const struct connection *c)
+{
+	struct link_stats stats;
+
+	if (c->state != CONNECTION_STATE_REGISTERED)
+		return false;
+	link_get_stats(c->link, &stats);
+	return !stats.suspect || clock_boot_ms() - stats.last_read_ms < SUSPECT_READ_MS;
+}
+
+static void op_tunnel_health(void *ctx, const struct uuid *tunnel, bool ever_seen,
+			     struct edge_tunnel_health *healthp)
+{
+	const struct edge *e = ctx;
+	json_t *connectors = op_connectors(ctx, tunnel);
+	struct list *pos;
+
+	*healthp = (struct edge_tunnel_health){0};
+	healthp->n_connectors = (unsigned int)json_array_size(connectors);
+	json_decref(connectors);
+	list_for_each (pos, &e->connections) {
+		const struct connection *c = list_entry(pos, struct connection, node);
+
+		if (uuid_equal(&c->entry.tunnel, tunnel) && counts(c))
+			healthp->n_connections++;
+	}
+	healthp->n_expected = healthp->n_connectors * EXPECTED_PER_CONNECTOR;
+	healthp->state = health_of(healthp->n_expected, healthp->n_connections, ever_seen);
+}
+
+static void hold_place(struct edge *e, const struct connection *c, uint32_t hold_ms)
+{
+	struct edge_hold *h;
+
+	if (hold_ms == 0)
+		return;
+	h = xnew(struct edge_hold);
+	h->tunnel = c->entry.tunnel;
+	h->connector = c->entry.connector;
+	h->index = c->entry.index;
+	h->until_ms = clock_boot_ms() + hold_ms;
+	list_append(&e->holds, &h->node);
+}
+
+static int op_connection_close(void *ctx, const char *id, uint32_t hold_ms)
+{
+	struct edge *e = ctx;
+	struct list *pos;
+
+	list_for_each (pos, &e->connections) {
+		struct connection *c = list_entry(pos, struct connection, node);
+
+		if (strcmp(c->id_text, id) != 0 || !is_listed(c, NULL))
+			continue;
+		hold_place(e, c, hold_ms);
+		connection_close(c, "closed by the operator");
+		return 0;
+	}
+	list_for_each (pos, &e->clients) {
+		struct ingress *in = list_entry(pos, struct ingress, node);
+
+		if (strcmp(in->id_text, id) != 0)
+			continue;
+		ingress_close(in, "closed by the operator");
+		return 0;
+	}
+	return -ENOENT;
+}
+
+const struct edge_runtime_ops edge_ops = {
+	.status = op_status,
+	.connections = op_connections,
+	.connectors = op_connectors,
+	.tunnel_health = op_tunnel_health,
+	.connection_close = op_connection_close,
+};

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * flow - one CONNECT of a client, carried to an agent
+ *
+ * DIALLING  the agent's stream is open, its answer is awaited; bytes that the client sends
+ *           early are kept, at most its stream window
+ * RELAYING  the agent said 200, so did we
+ *
+ * A flow that an agent could not take (stream refused, link lost before the answer, agent
+ * draining) tries other connections before the client hears of it. A flow owns neither
+ * stream: either may end first.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/uuid.h"
+#include "edge/decide.h"
+
+struct connection;
+struct edge;
+struct h2_stream;
+struct relay;
+
+enum flow_state {
+	FLOW_STATE_DIALLING,
+	FLOW_STATE_RELAYING,
+	FLOW_STATE_N,
+};
+
+struct flow {
+	struct list node;	   /* in edge.flows */
+	struct list by_connection; /* in connection.flows */
+	struct edge *edge;
+	struct connection *connection; /* NULL: between two tries */
+	struct h2_stream *client_stream;
+	struct h2_stream *agent_stream; /* NULL as above */
+	struct relay *relay;
+	enum flow_state state;
+	struct uuid client;
+	char client_name[EDGE_NAME_MAX];
+	char token_id[EDGE_KEY_ID_MAX];
+	struct decision decision;
+	struct buf early; /* from the client, before the answer */
+	bool client_ended;
+	unsigned int n_tries;
+	uint64_t deadline_ms; /* boot clock, for the agent's answer */
+	uint64_t started_ms;
+};
+
+/* Carries @stream, an allowed request of @client; @token_id: the token that opened it. */
+void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client *client,
+	      const char *token_id, const struct decision *decision);
+
+/* The client may not (any more) have it: cut now. @why for the log. */
+void flow_cut(struct flow *f, enum stream_error error, const char *why);
+/* Deadline, once a second. May free @f. */
+void flow_tick(struct flow *f, uint64_t now_ms);
+
+/* Answers a request with @error's status and adit-error, and ends it. */
+void flow_refuse_request(struct h2_stream *stream, enum stream_error error);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "edge/ingress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "edge/decide.h"
+#include "edge/edge.h"
+#include "edge/flow.h"
+#include "wire/h2_session.h"
+#include "wire/h2_stream.h"
+#include "wire/link.h"
+#include "wire/proto.h"
+
+/* A client that connects and asks for nothing holds a descriptor: not for long. */
+#define FIRST_REQUEST_MS 30000
+
+#define BEARER "Bearer "
+
+/* RFC 9110 11.1: the scheme's name is case-insensitive. */
+static const char *bearer_token(const struct h2_headers *hdrs)
+{
+	const char *value = h2_headers_get(hdrs, "proxy-authorization");
+
+	if (!value || strncasecmp(value, BEARER, strlen(BEARER)) != 0)
+		return NULL;
+	return value + strlen(BEARER);
+}
+
+static const struct edge_client *authenticate(struct ingress *in, const struct h2_headers *hdrs,
+					      char token_id[EDGE_KEY_ID_MAX])
+{
+	const char *token = bearer_token(hdrs);
+	const struct edge_client *client;
+	char peer[ENDPOINT_TEXT_MAX];
+
+	if (token && edge_auth_client(in->edge->model, token, &client, token_id) == 0) {
+		snprintf(in->client_name, sizeof(in->client_name), "%s", client->name);
+		return client;
+	}
+	log_warn("client not authenticated",
+		 log_text("peer", endpoint_format(link_peer(in->link), peer)),
+		 log_text("reason", token ? "token not valid" : "no bearer token"));
+	return NULL;
+}
+
+static void refuse_method(struct h2_stream *stream)
+{
+	static const struct h2_header response[] = {
+		{.name = ":status", .value = "405"},
+		{.name = "allow", .value = "CONNECT"},
+		{.name = HDR_ADIT_ERROR, .value = "unsupported"},
+		{.name = "content-length", .value = "0"},
+	};
+
+	h2_stream_set_events(stream, NULL, NULL);
+	if (h2_stream_respond(stream, response, ARRAY_SIZE(response), true) < 0)
+		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
+}
+
+/* 0 (allowed: *@decisionp is filled) or the error to answer with. */
+static enum stream_error judge(struct ingress *in, const struct edge_client *client,
+			       const struct h2_headers *hdrs, struct decision *decisionp)
+{
+	const char *authority = h2_headers_get(hdrs, ":authority");
+	struct endpoint destination;
+
+	if (in->edge->drain_until_ms != 0)
+		return STREAM_ERROR_DRAINING;
+	if (!authority || endpoint_parse(authority, &destination) < 0)
+		return STREAM_ERROR_BAD_DESTINATION;
+	return decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
+		      &destination, decisionp);
+}
+
+static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *stream,
+			 const struct h2_headers *hdrs)
+{
+	struct ingress *in = ctx;
+	const char *method = h2_headers_get(hdrs, ":method");
+	char token_id[EDGE_KEY_ID_MAX];
+	const struct edge_client *client;
+	struct decision decision;
+	enum stream_error error;
+
+	in->deadline_ms = UINT64_MAX;
+	if (!method || strcmp(method, "CONNECT") != 0) {
+		refuse_method(stream);
+		return;
+	}
+	client = authenticate(in, hdrs, token_id);
+	if (!client) {
+		flow_refuse_request(stream, STREAM_ERROR_UNAUTHENTICATED);
+		return;
+	}
+	error = judge(in, client, hdrs, &decision);
+	if (error == STREAM_ERROR_NONE) {
+		flow_new(in->edge, stream, client, token_id, &decision);
+		return;
+	}
+	log_info("stream refused", log_text("client", client->name),
+		 log_text("destination", h2_headers_get(hdrs, ":authority")),
+		 log_text("result", stream_error_info(error)->name));
+	flow_refuse_request(stream, error);
+}
+
+static void link_on_secure(void *ctx UNUSED, struct link *link UNUSED)
+{
+}
+
+static void link_on_ready(void *ctx UNUSED, struct link *link UNUSED)
+{
+}
+
+static void link_on_goaway(void *ctx UNUSED, struct link *link UNUSED, uint32_t h2_code UNUSED)
+{
+}
+
+static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
+{
+	struct ingress *in = ctx;
+
+	log_debug("client link closed", log_text("client", in->client_name),
+		  log_text("reason", link_error_text(link)));
+	list_remove(&in->node);
+	in->edge->n_clients--;
+	link_free(link);
+	free(in);
+}
+
+static const struct link_events link_events = {
+	.on_secure = link_on_secure,
+	.on_ready = link_on_ready,
+	.on_open = link_on_open,
+	.on_goaway = link_on_goaway,
+	.on_closed = link_on_closed,
+};
+
+void ingress_new(struct edge *e, struct link *link)
+{
+	struct h2_limits limits = edge_client_limits;
+	struct ingress *in = xnew(struct ingress);
+
+	in->edge = e;
+	in->link = link;
+	in->id = uuid_random();
+	uuid_format(&in->id, in->id_text);
+	in->since_ms = clock_wall_ms();
+	in->deadline_ms = clock_boot_ms() + FIRST_REQUEST_MS;
+	list_append(&e->clients, &in->node);
+	e->n_clients++;
+	limits.max_streams = e->settings->limits.streams_per_connection;
+	link_set_owner(link, &link_events, in);
+	(void)link_start(link, H2_ROLE_ACCEPTOR, &limits, LIVENESS_PINGS);
+}
+
+void ingress_close(struct ingress *in, const char *why)
+{
+	log_info("client link cut", log_text("client", in->client_name), log_text("reason", why));
+	link_close(in->link, LINK_END_LOCAL);
+}
+
+void ingress_tick(struct ingress *in, uint64_t now_ms)
+{
+	if (now_ms >= in->deadline_ms)
+		ingress_close(in, "no request in time");
+}
+
+struct json_t *ingress_json(const struct ingress *in)
+{
+	char peer[ENDPOINT_TEXT_MAX];
+	struct link_stats stats;
+
+	link_get_stats(in->link, &stats);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I}", "id",
+			 in->id_text, "kind", "client", "state", "open", "client", in->client_name,
+			 "peer", endpoint_format(link_peer(in->link), peer), "suspect",
+			 (int)stats.suspect, "streams", (int)stats.n_streams, "since_s",
+			 (json_int_t)((clock_wall_ms() - in->since_ms) / 1000), "rtt_us",
+			 (json_int_t)stats.rtt_us, "bytes_in", (json_int_t)stats.bytes_in,
+			 "bytes_out", (json_int_t)stats.bytes_out);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * ingress - one link of a client: CONNECT requests with a bearer token (RFC 9113 8.5)
+ *
+ * Every request is authenticated and decided on its own. What is refused gets its status
+ * and adit-error: 400 not a literal address and port, 403 not granted, 404 no such route
+ * or network, 405 not CONNECT, 407 token missing or not valid, 502, 503, 504 as the agent says.
+ */
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/uuid.h"
+#include "edge/model.h"
+
+struct edge;
+struct json_t; /* jansson's */
+struct link;
+
+struct ingress {
+	struct list node; /* in edge.clients */
+	struct edge *edge;
+	struct link *link;
+	struct uuid id;
+	char id_text[UUID_TEXT_MAX];
+	char client_name[EDGE_NAME_MAX]; /* of the last request that was authenticated */
+	int64_t since_ms;
+	uint64_t deadline_ms; /* boot clock: a link without a request is closed */
+};
+
+/* Takes @link over from the listener's on_secure. */
+void ingress_new(struct edge *e, struct link *link);
+void ingress_close(struct ingress *in, const char *why);
+void ingress_tick(struct ingress *in, uint64_t now_ms);
+/* An element of `adit-edge connections`; a new reference. */
+struct json_t *ingress_json(const struct ingress *in);

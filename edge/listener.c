@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "edge/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "edge/connection.h"
+#include "edge/edge.h"
+#include "edge/ingress.h"
+#include "wire/link.h"
+#include "wire/tcp_socket.h"
+
+#define BACKLOG		  512
+#define ACCEPTS_PER_EVENT 64
+
+struct socket_watch {
+	struct listener *listener;
+	int fd;
+	uv_poll_t poll;
+	struct endpoint local;
+};
+
+/* A link whose TLS handshake is under way. */
+struct newcomer {
+	struct list node;
+	struct listener *listener;
+	struct link *link;
+};
+
+struct listener {
+	struct edge *edge;
+	struct list newcomers;
+	size_t n_newcomers;
+	size_t n_sockets;
+	size_t n_handles;
+	struct {
+		uint64_t second; /* the running one, boot clock */
+		uint32_t n;	 /* handshakes begun in it */
+	} rate;
+	struct socket_watch sockets[EDGE_LISTEN_MAX];
+};
+
+static void newcomer_free(struct newcomer *n)
+{
+	list_remove(&n->node);
+	n->listener->n_newcomers--;
+	free(n);
+}
+
+static void link_on_secure(void *ctx, struct link *link)
+{
+	struct newcomer *n = ctx;
+	struct edge *e = n->listener->edge;
+	bool is_client = link_alpn(link) != NULL;
+	bool full = is_client ? e->n_clients >= e->settings->limits.max_clients
+			      : e->n_connections >= e->settings->limits.max_connections;
+
+	if (full) {
+		log_warn(is_client ? "too many clients" : "too many connections");
+		link_close(link, LINK_END_LIMIT);
+		return;
+	}
+	newcomer_free(n);
+	if (is_client)
+		ingress_new(e, link);
+	else
+		connection_new(e, link);
+}
+
+static void link_on_ready(void *ctx UNUSED, struct link *link UNUSED)
+{
+}
+
+static void link_on_goaway(void *ctx UNUSED, struct link *link UNUSED, uint32_t h2_code UNUSED)
+{
+}
+
+static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
+{
+	char peer[ENDPOINT_TEXT_MAX];
+
+	log_debug("handshake failed", log_text("peer", endpoint_format(link_peer(link), peer)),
+		  log_text("reason", link_error_text(link)));
+	newcomer_free(ctx);
+	link_free(link);
+}
+
+static const struct link_events link_events = {
+	.on_secure = link_on_secure,
+	.on_ready = link_on_ready,
+	.on_goaway = link_on_goaway,
+	.on_closed = link_on_closed,
+};
+
+/* Handshakes cost CPU before anybody has shown who he is. */
+static bool may_shake_hands(struct listener *l)
+{
+	const struct edge_limits *limits = &l->edge->settings->limits;
+	uint64_t second = clock_boot_ms() / MSEC_PER_SEC;
+
+	if (l->rate.second != second) {
+		l->rate.second = second;
+		l->rate.n = 0;
+	}
+	if (l->rate.n >= limits->handshakes_per_second ||
+	    l->n_newcomers >= limits->max_clients + limits->max_connections)
+		return false;
+	l->rate.n++;
+	return true;
+}
+
+static void welcome(struct listener *l, int fd)
+{
+	struct newcomer *n;
+
+	if (!may_shake_hands(l)) {
+		log_warn("handshake limit reached");
+		close_fd(fd);
+		return;
+	}
+	n = xnew(struct newcomer);
+	n->listener = l;
+	list_append(&l->newcomers, &n->node);
+	l->n_newcomers++;
+	if (link_adopt(&n->link, l->edge->io, l->edge->tls, fd, &link_events, n) < 0)
+		newcomer_free(n);
+}
+
+static void accept_some(struct listener *l, int listen_fd)
+{
+	for (unsigned int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+		int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			welcome(l, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			log_error("can't accept", log_text("reason", strerror(errno)));
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void listener_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
+{
+	struct socket_watch *w = poll->data;
+
+	if (status == 0)
+		accept_some(w->listener, w->fd);
+}
+
+static int set_options(int fd, const struct endpoint *ep)
+{
+	struct ip_addr any6 = {.family = AF_INET6};
+	int on = 1;
+	int v6only = !ip_equal(&ep->ip, &any6);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	/* [::] serves both families, as the config reference says. */
+	if (ep->ip.family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_socket(const struct endpoint *ep)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(ep, &ss);
+	int fd = socket(ep->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r = fd < 0 ? -errno : set_options(fd, ep);
+
+	if (r == 0 && bind(fd, (struct sockaddr *)&ss, n) < 0)
+		r = -errno;
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		return fd;
+	close_fd(fd);
+	return r;
+}
+
+static int add_socket(struct listener *l, const struct endpoint *ep)
+{
+	struct socket_watch *w = &l->sockets[l->n_sockets];
+	int fd = open_socket(ep);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = uv_poll_init(l->edge->uv, &w->poll, fd);
+	if (r < 0) {
+		close_fd(fd);
+		return r;
+	}
+	w->fd = fd;
+	w->listener = l;
+	w->poll.data = w;
+	(void)tcp_socket_local(fd, &w->local);
+	l->n_sockets++;
+	l->n_handles++;
+	return uv_poll_start(&w->poll, UV_READABLE, listener_poll_cb);
+}
+
+int listener_new(struct listener **lp, struct edge *e)
+{
+	struct listener *l = xnew(struct listener);
+
+	l->edge = e;
+	list_init(&l->newcomers);
+	for (size_t i = 0; i < e->settings->n_listen; i++) {
+		const struct endpoint *ep = &e->settings->listen[i];
+		char text[ENDPOINT_TEXT_MAX];
+		int r = add_socket(l, ep);
+
+		if (r == 0)
+			continue;
+		log_error("can't listen", log_text("address", endpoint_format(ep, text)),
+			  log_text("reason", strerror(-r)));
+		listener_free(l);
+		return r;
+	}
+	*lp = l;
+	return 0;
+}
+
+static void listener_closed_cb(uv_handle_t *handle)
+{
+	struct listener *l = ((struct socket_watch *)handle->data)->listener;
+
+	if (--l->n_handles == 0)
+		free(l);
+}
+
+static void drop_newcomers(struct listener *l)
+{
+	struct list *node;
+
+	while ((node = list_pop(&l->newcomers)) != NULL) {
+		struct newcomer *n = list_entry(node, struct newcomer, node);
+
+		link_free(n->link);
+		free(n);
+	}
+}
+
+void listener_free(struct listener *l)
+{
+	if (!l)
+		return;
+	drop_newcomers(l);
+	if (l->n_handles == 0) {
+		free(l);
+		return;
+	}
+	for (size_t i = 0; i < l->n_sockets; i++) {
+		uv_close((uv_handle_t *)&l->sockets[i].poll, listener_closed_cb);
+		close_fd(l->sockets[i].fd);
+	}
+}
+
+struct json_t *listener_json(const struct listener *l)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; l && i < l->n_sockets; i++) {
+		char text[ENDPOINT_TEXT_MAX];
+
+		json_array_append_new(array,
+				      json_string(endpoint_format(&l->sockets[i].local, text)));
+	}
+	return array;
+}

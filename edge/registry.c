@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "edge/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+/* Tunnels hash by their random ids; a chain is as long as a few tunnels' connections. */
+#define BUCKETS 1024
+
+struct registry {
+	struct list buckets[BUCKETS];
+};
+
+static size_t bucket_of(const struct uuid *tunnel)
+{
+	uint32_t h;
+
+	memcpy(&h, tunnel->bytes, sizeof(h));
+	return h % BUCKETS;
+}
+
+static struct registry_entry *entry_of(struct list *node)
+{
+	return list_entry(node, struct registry_entry, node);
+}
+
+struct registry *registry_new(void)
+{
+	struct registry *r = xnew(struct registry);
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		list_init(&r->buckets[i]);
+	return r;
+}
+
+struct registry *registry_free(struct registry *r)
+{
+	free(r);
+	return NULL;
+}
+
+void registry_add(struct registry *r, struct registry_entry *e)
+{
+	list_append(&r->buckets[bucket_of(&e->tunnel)], &e->node);
+}
+
+void registry_remove(struct registry_entry *e)
+{
+	list_remove(&e->node);
+}
+
+struct registry_entry *registry_find(const struct registry *r, const struct uuid *tunnel,
+				     const struct uuid *connector, uint8_t index)
+{
+	const struct list *head = &r->buckets[bucket_of(tunnel)];
+	struct list *pos;
+
+	list_for_each (pos, head) {
+		struct registry_entry *e = entry_of(pos);
+
+		if (e->accepts && e->index == index && uuid_equal(&e->tunnel, tunnel) &&
+		    uuid_equal(&e->connector, connector))
+			return e;
+	}
+	return NULL;
+}
+
+size_t registry_count(const struct registry *r, const struct uuid *tunnel,
+		      const struct uuid *connector)
+{
+	const struct list *head = &r->buckets[bucket_of(tunnel)];
+	struct list *pos;
+	size_t n = 0;
+
+	list_for_each (pos, head) {
+		struct registry_entry *e = entry_of(pos);
+
+		n += uuid_equal(&e->tunnel, tunnel) && uuid_equal(&e->connector, connector);
+	}
+	return n;
+}
+
+void registry_each(const struct registry *r, const struct uuid *tunnel, registry_each_cb cb,
+		   void *ctx)
+{
+	const struct list *head = &r->buckets[bucket_of(tunnel)];
+	struct list *pos;
+
+	list_for_each (pos, head) {
+		if (uuid_equal(&entry_of(pos)->tunnel, tunnel))
+			cb(ctx, entry_of(pos));
+	}
+}
+
+static bool is_one_of(const struct uuid *id, const struct uuid *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (uuid_equal(id, &ids[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_better(const struct registry_entry *e, const struct registry_entry *best)
+{
+	if (!best)
+		return true;
+	if (e->suspect != best->suspect)
+		return !e->suspect;
+	if (e->suspect)
+		return e->last_read_ms > best->last_read_ms;
+	return e->n_streams < best->n_streams;
+}
+
+struct registry_entry *registry_pick(const struct registry *r, const struct uuid *tunnel,
+				     const struct uuid *connectors, size_t n_connectors)
+{
+	const struct list *head = &r->buckets[bucket_of(tunnel)];
+	struct registry_entry *best = NULL;
+	struct list *pos;
+
+	list_for_each (pos, head) {
+		struct registry_entry *e = entry_of(pos);
+
+		if (e->accepts && uuid_equal(&e->tunnel, tunnel) &&
+		    is_one_of(&e->connector, connectors, n_connectors) && is_better(e, best))
+			best = e;
+	}
+	return best;
+}
