@@ -78,7 +78,7 @@ start_agent() {
 	mkdir "$dir/agent"
 	cat >"$dir/config.yml" <<-END
 		edge: 127.0.0.1:$edge_port
-		edge-ca-file: $dir/edge/ca.pem
+		cacert: $dir/edge/ca.pem
 		credentials-file: $dir/tunnel.json
 		control-socket: $dir/agent/adit.sock
 		state-directory: $dir/agent
