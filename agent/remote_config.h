@@ -6,6 +6,13 @@
  *
  * Changes warp-routing within local bounds and nothing else. Version starts at
  * -1; an old version is answered like success. Pure.
+ *
+ * Bounds, so that the edge can tune the agent but neither disarm nor exhaust it.
+ * A value outside is moved to the nearest bound, a key that the push leaves out
+ * takes the local value again:
+ *   connectTimeout  1 s to 60 s, or to the local value if that is longer
+ *   tcpKeepAlive    10 s to 2 h; 0 takes the local value: the edge can't turn it off
+ *   maxActiveFlows  up to the local value; 0 takes it. Any value if that is 0 (unlimited)
  */
 
 #include <stdbool.h>
@@ -14,21 +21,29 @@
 
 #include "agent/settings.h"
 
+/* As in the JSON, seconds; -1: not given. */
+struct remote_values {
+	int64_t connect_timeout_s;
+	int64_t tcp_keep_alive_s;
+	int64_t max_active_flows;
+};
+
 struct remote_config {
-	int32_t version;		/* last applied; -1 at start */
-	struct warp_routing local;	/* what the file says: the bounds */
+	int32_t version;	    /* last applied; -1 at start */
+	struct warp_routing local;  /* what the file says */
+	struct remote_values asked; /* by the edge */
 	struct warp_routing effective;
-	bool enabled;			/* remote-config: on */
+	bool enabled; /* remote-config: on */
 };
 
 void remote_config_init(struct remote_config *rc, const struct warp_routing *local, bool enabled);
-/* After reload: new bounds; the remote values are applied again within them. */
+/* After reload: new bounds; the remote values are applied again within them, or not if off. */
 void remote_config_rebase(struct remote_config *rc, const struct warp_routing *local, bool enabled);
 
 enum remote_config_outcome {
 	REMOTE_CONFIG_APPLIED,
-	REMOTE_CONFIG_OLD,	/* version not newer: nothing changed, answered with success */
-	REMOTE_CONFIG_INVALID,	/* answered with err not null */
+	REMOTE_CONFIG_OLD,	  /* version not newer: nothing changed, answered with success */
+	REMOTE_CONFIG_INVALID,	  /* or remote-config is off; answered with err not null */
 	REMOTE_CONFIG_UNREADABLE, /* outer JSON broken, empty, too large or too deep: 502 */
 };
 
@@ -36,9 +51,11 @@ enum remote_config_outcome {
 #define REMOTE_CONFIG_DEPTH_MAX	 16
 
 /*
- * Applies @body. @answer receives the JSON of protocol section "update-configuration"
- * (not for UNREADABLE); @unserved a comma-separated list of keys that adit does not serve.
+ * Applies @body (at most CONFIG_BODY_MAX bytes are read). All or nothing. @answer
+ * receives the JSON of docs/protocol.md, "update-configuration" ("" for
+ * UNREADABLE). @note, for the log, is never NULL: after APPLIED the keys that adit
+ * doesn't serve, comma-separated; after INVALID and UNREADABLE the reason; else "".
  */
 enum remote_config_outcome remote_config_apply(struct remote_config *rc, const void *body, size_t n,
-					       char answer[REMOTE_CONFIG_ANSWER_MAX],
-					       char *unserved, size_t n_unserved);
+					       char answer[REMOTE_CONFIG_ANSWER_MAX], char *note,
+					       size_t n_note);
