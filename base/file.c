@@ -31,7 +31,7 @@ static int read_some(int fd, char *buf, size_t cap, size_t *np)
 static int read_all(int fd, size_t max, char **datap, size_t *n_datap)
 {
 	CLEANUP(free) char *data = NULL;
-	size_t cap = 0, used = 0, n;
+	size_t cap = 0, used = 0, n = 0;
 
 	do {
 		if (used == cap) {

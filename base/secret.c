@@ -98,7 +98,7 @@ static int open_secret(const char *path, struct diag *diag)
 int secret_read_file(const char *path, struct secret *secretp, struct diag *diag)
 {
 	struct secret s = {0};
-	size_t size;
+	size_t size = 0;
 	int r;
 
 	CLEANUP(close_fd) int fd = open_secret(path, diag);
