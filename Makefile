@@ -6,7 +6,7 @@ PRESET ?= dev
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all release test quickstart install fuzz bench lint format clean
+.PHONY: all release test quickstart install fuzz bench docs lint format clean
 
 all: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) -j $(JOBS) $(BUILD_FLAGS)
@@ -35,6 +35,10 @@ bench: release
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
 	@scripts/fuzz.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS)
+
+# Rewrites docs/config.md.
+docs: build/$(PRESET)/build.ninja
+	@cmake --build --preset $(PRESET) --target docs
 
 lint: all
 	@scripts/lint.sh build/$(PRESET)

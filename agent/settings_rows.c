@@ -7,6 +7,7 @@
 #include "agent/settings_rows.h"
 
 #include "agent/settings.h"
+#include "ctrl/agent_status.h"
 #include "wire/proto.h"
 
 #define AT(member)    .offset = offsetof(struct settings, member)
@@ -386,7 +387,8 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_PATH,
 		AT(control_socket),
 		.max = 107,
-		.fallback = "/run/adit/adit.sock",
+		.fallback = AGENT_CONTROL_SOCKET,
+		.env = AGENT_CONTROL_ENV,
 		.doc = "Socket that `adit status` and the other commands ask.",
 	},
 	{
@@ -394,7 +396,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_PATH,
 		AT(state_dir),
 		.max = 4000,
-		.fallback = "/var/lib/adit",
+		.fallback = AGENT_STATE_DIRECTORY,
 		.doc = "Folder of the state file; holds no secret.",
 	},
 	{
@@ -402,7 +404,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_SIZE,
 		AT(buffer_budget_bytes),
 		.min = 1u << 20,
-		.max = 1ull << 40,
+		.max = 64ull << 30,
 		.fallback = "64MiB",
 		.doc = "Received bytes that may wait for local servers before the edge is "
 		       "slowed down.",

@@ -5,6 +5,7 @@
 #include "cmd/commands.h"
 
 static const struct command rows[] = {
+	{"config", cmd_config, "check or show a config file"},
 	{"connections", cmd_connections, "the agent's connections to the edge"},
 	{"reload", cmd_reload, "make the agent read its config again"},
 	{"routes", cmd_routes, "the routes that the agent advertises"},

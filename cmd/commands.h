@@ -45,7 +45,11 @@ struct command_set {
 int commands_run(const struct command_set *set, int argc, char **argv);
 
 /* The commands of `adit`; each lives in cmd_<family>.c and has a row in adit.c. */
+int cmd_config(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+
+/* The commands of `adit-edge`; each lives in edge_<family>.c and has a row in adit_edge.c. */
+int edge_config(int argc, char **argv);
