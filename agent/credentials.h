@@ -23,7 +23,7 @@ struct settings;
 struct credentials {
 	char account_tag[128];
 	struct uuid tunnel_id;
-	char endpoint[64];		/* region, "" for none */
+	char endpoint[64]; /* region, "" for none */
 	uint8_t secret[CREDENTIALS_SECRET_MAX];
 	size_t n_secret;
 };

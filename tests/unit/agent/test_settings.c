@@ -333,6 +333,21 @@ static void test_cloudflared_values_count(void **state)
 	unsetenv("TUNNEL_EDGE");
 }
 
+/* What a newcomer starts from has no problem and no warning. */
+static void test_shipped_example(void **state)
+{
+	struct settings *s = NULL;
+	struct diag d;
+
+	(void)state;
+	diag_init(&d, NULL);
+	assert_int_equal(settings_load(&s, TEST_DIR "/../docs/config.yml.example", NULL, &d), 0);
+	assert_int_equal(d.n_items, 0);
+	assert_true(s->n_routes > 0);
+	settings_free(s);
+	diag_deinit(&d);
+}
+
 /* ---- sources ---- */
 
 static void test_flags_beat_environment_beats_file(void **state)
@@ -481,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_cloudflared_shapes),
 		cmocka_unit_test(test_cloudflared_shapes_lack_only_the_edge),
 		cmocka_unit_test(test_cloudflared_values_count),
+		cmocka_unit_test(test_shipped_example),
 		cmocka_unit_test(test_flags_beat_environment_beats_file),
 		cmocka_unit_test(test_shown_settings_load_again),
 		cmocka_unit_test(test_restart_keys),

@@ -151,6 +151,20 @@ static void test_shown_settings_load_again(void **state)
 	free(shown[1]);
 }
 
+static void test_shipped_example(void **state)
+{
+	struct edge_settings *s = NULL;
+	struct diag d;
+
+	(void)state;
+	diag_init(&d, NULL);
+	assert_int_equal(edge_settings_load(&s, TEST_DIR "/../docs/edge.yml.example", NULL, &d), 0);
+	assert_int_equal(d.n_items, 0);
+	assert_int_equal(s->n_listen, 1);
+	edge_settings_free(s);
+	diag_deinit(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_bad_input_is_named),
 		cmocka_unit_test(test_restart_keys),
 		cmocka_unit_test(test_shown_settings_load_again),
+		cmocka_unit_test(test_shipped_example),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, drop_file);
