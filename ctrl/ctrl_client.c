@@ -154,6 +154,9 @@ int ctrl_call(const char *socket_path, const char *command, json_t *args, unsign
 		r = send_line(&x, line);
 	if (r == 0)
 		r = receive_reply(&x, &in, resultp);
+	/* It may hold a secret that was just minted. */
+	if (in.data)
+		explicit_bzero(in.data, in.cap);
 	buf_deinit(&in);
 	close_fd(x.fd);
 	return r;

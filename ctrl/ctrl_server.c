@@ -1,448 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-
-/*
- * One request per client is at work at a time: the next line stays in the input buffer
- * until the answer is on its way, so the order of answers needs no bookkeeping, and a
- * full buffer stops the reading.
- *
- * A client's states: OPEN (reading) → ENDED (it has sent all; what is buffered is still
- * answered) or LAST (we close after the last reply) → CLOSING (uv_close() called; only
- * the close callback may follow). Memory of a client goes in its close callback, the
- * server's with the last handle.
- *
- * A request outlives its client: it is unlinked (conn = NULL) when the client closes, and
- * freed by its answer.
- */
-
-#define _GNU_SOURCE /* struct ucred */
 #include "ctrl/ctrl_server.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <jansson.h>
-
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "base/err.h"
-#include "base/list.h"
 #include "base/log.h"
-#include "ctrl/ctrl_socket.h"
+#include "ctrl/ctrl_private.h"
 
-#define SWEEP_MS    10000
-#define ERROR_MAX   4096
-#define SCRATCH_LEN 16384
+#define SWEEP_MS 10000
 
-enum conn_state {
-	CONN_STATE_OPEN,
-	CONN_STATE_ENDED,
-	CONN_STATE_LAST,
-	CONN_STATE_CLOSING,
-};
-
-struct ctrl_server {
-	uv_pipe_t listener;
-	uv_timer_t sweeper;
-	struct ctrl_socket socket;
-	struct list conns;
-	unsigned int n_conns;
-	unsigned int n_handles; /* not closed yet, clients included */
-	const struct ctrl_command *commands;
-	size_t n_commands;
-	void *ctx;
-	char scratch[SCRATCH_LEN];
-};
-
-struct conn {
-	uv_pipe_t pipe;
-	struct list node; /* in server->conns while not closing */
-	struct ctrl_server *server;
-	struct ctrl_request *request; /* at work, or NULL */
-	struct buf in;
-	uint64_t progress_ms; /* when a byte last came or went */
-	uid_t uid;
-	enum conn_state state;
-	bool dispatching; /* the loop over input lines runs: an answer needn't start it */
-};
-
-struct ctrl_request {
-	struct conn *conn; /* NULL: the client is gone */
-	uid_t uid;
-};
-
-/* A reply that libuv holds until the client has taken it. */
-struct reply {
-	uv_write_t write;
-	char *line;
-};
-
-static void close_conn(struct conn *conn);
-static void dispatch(struct conn *conn);
-
-/* --- the end of a client and of the server --- */
-
-static void drop_handle(struct ctrl_server *s)
+void ctrl_server_drop_handle(struct ctrl_server *s)
 {
 	if (--s->n_handles == 0)
 		free(s);
 }
 
-static void conn_close_cb(uv_handle_t *handle)
-{
-	struct conn *conn = handle->data;
-	struct ctrl_server *s = conn->server;
-
-	buf_deinit(&conn->in);
-	free(conn);
-	drop_handle(s);
-}
-
 static void server_close_cb(uv_handle_t *handle)
 {
-	drop_handle(handle->data);
-}
-
-static void set_state(struct conn *conn, enum conn_state state)
-{
-	assert(state > conn->state);
-	conn->state = state;
-}
-
-static void close_conn(struct conn *conn)
-{
-	if (conn->state == CONN_STATE_CLOSING)
-		return;
-	set_state(conn, CONN_STATE_CLOSING);
-	if (conn->request)
-		conn->request->conn = NULL;
-	conn->request = NULL;
-	list_remove(&conn->node);
-	conn->server->n_conns--;
-	uv_close((uv_handle_t *)&conn->pipe, conn_close_cb);
-}
-
-/* After the last reply has left, if nothing more can come. */
-static void close_if_done(struct conn *conn)
-{
-	if (conn->request || conn->dispatching || conn->state == CONN_STATE_OPEN)
-		return;
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&conn->pipe) == 0)
-		close_conn(conn);
-}
-
-/* --- replies --- */
-
-static void reply_write_cb(uv_write_t *write, int status)
-{
-	struct reply *reply = container_of(write, struct reply, write);
-	struct conn *conn = write->handle->data;
-
-	free(reply->line);
-	free(reply);
-	conn->progress_ms = uv_now(conn->pipe.loop);
-	if (status < 0)
-		close_conn(conn);
-	else
-		close_if_done(conn);
-}
-
-/* Takes @line over. */
-static void send_line(struct conn *conn, char *line)
-{
-	uv_stream_t *stream = (uv_stream_t *)&conn->pipe;
-	size_t n = strlen(line);
-	struct reply *reply;
-	uv_buf_t buf;
-
-	if (conn->state == CONN_STATE_CLOSING) {
-		free(line);
-		return;
-	}
-	if (uv_stream_get_write_queue_size(stream) + n > CTRL_REPLY_MAX + 1) {
-		log_warn("control client dropped: it does not read", log_int("uid", conn->uid));
-		free(line);
-		close_conn(conn);
-		return;
-	}
-	reply = xnew(struct reply);
-	reply->line = line;
-	buf = uv_buf_init(line, (unsigned int)n);
-	if (uv_write(&reply->write, stream, &buf, 1, reply_write_cb) < 0) {
-		free(line);
-		free(reply);
-		close_conn(conn);
-	}
-}
-
-static void send_error(struct conn *conn, const char *code, const char *text)
-{
-	send_line(conn, ctrl_reply_format_error(code, text));
-}
-
-/* The end of a request: its answer goes out and the next line gets its turn. */
-static void answer(struct ctrl_request *req, char *line)
-{
-	struct conn *conn = req->conn;
-
-	free(req);
-	if (!conn) {
-		free(line);
-		return;
-	}
-	conn->request = NULL;
-	send_line(conn, line);
-	dispatch(conn);
-}
-
-void ctrl_reply_ok(struct ctrl_request *req, json_t *result)
-{
-	char *line = req->conn ? ctrl_reply_format_ok(result) : NULL;
-
-	json_decref(result);
-	answer(req, line);
-}
-
-void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fmt, ...)
-{
-	char text[ERROR_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	answer(req, ctrl_reply_format_error(code, text));
-}
-
-uid_t ctrl_request_uid(const struct ctrl_request *req)
-{
-	return req->uid;
-}
-
-/* --- requests --- */
-
-static const struct ctrl_command *find_command(const struct ctrl_server *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_commands; i++)
-		if (strcmp(s->commands[i].name, name) == 0)
-			return &s->commands[i];
-	return NULL;
-}
-
-static bool may_change(uid_t uid)
-{
-	return uid == 0 || uid == geteuid();
-}
-
-static void run_call(struct conn *conn, const struct ctrl_call *call)
-{
-	const struct ctrl_command *command = find_command(conn->server, call->command);
-	struct ctrl_request *req = xnew(struct ctrl_request);
-
-	*req = (struct ctrl_request){.conn = conn, .uid = conn->uid};
-	conn->request = req;
-	if (!command)
-		ctrl_reply_error(req, "unknown-command", "no command '%s'", call->command);
-	else if (command->changes && !may_change(conn->uid))
-		ctrl_reply_error(
-			req, "forbidden",
-			"'%s' needs the daemon's own user (uid %u) or root; you are uid %u",
-			call->command, geteuid(), conn->uid);
-	else
-		command->run(conn->server->ctx, req, call->args);
-}
-
-static void run_line(struct conn *conn, const char *line, size_t n)
-{
-	struct ctrl_error error;
-	struct ctrl_call call;
-
-	if (ctrl_call_parse(line, n, &call, &error) != 0) {
-		send_error(conn, error.code, error.text);
-		return;
-	}
-	run_call(conn, &call);
-	json_decref(call.root);
-}
-
-/* Takes the next whole line out of the input, or returns NULL. */
-static char *take_line(struct conn *conn, size_t *np)
-{
-	const uint8_t *bytes = buf_peek(&conn->in);
-	const uint8_t *end = buf_len(&conn->in) ? memchr(bytes, '\n', buf_len(&conn->in)) : NULL;
-	char *line;
-
-	if (!end)
-		return NULL;
-	*np = (size_t)(end - bytes);
-	line = xzalloc(*np + 1);
-	buf_take(&conn->in, line, *np + 1);
-	return line;
-}
-
-static void refuse_too_large(struct conn *conn)
-{
-	char text[64];
-
-	if (conn->state == CONN_STATE_OPEN)
-		uv_read_stop((uv_stream_t *)&conn->pipe);
-	if (conn->state < CONN_STATE_LAST)
-		set_state(conn, CONN_STATE_LAST);
-	buf_deinit(&conn->in);
-	snprintf(text, sizeof(text), "a request has at most %d bytes", CTRL_REQUEST_MAX);
-	send_error(conn, "too-large", text);
-}
-
-static bool wants_line(const struct conn *conn)
-{
-	return !conn->request && conn->state < CONN_STATE_LAST;
-}
-
-static void run_lines(struct conn *conn)
-{
-	char *line;
-	size_t n;
-
-	while (wants_line(conn) && (line = take_line(conn, &n))) {
-		run_line(conn, line, n);
-		free(line);
-	}
-	if (wants_line(conn) && buf_len(&conn->in) > CTRL_REQUEST_MAX)
-		refuse_too_large(conn);
-	if (wants_line(conn) && conn->state == CONN_STATE_ENDED && !buf_is_empty(&conn->in)) {
-		buf_deinit(&conn->in);
-		send_error(conn, "invalid", "the last request has no line end");
-	}
-}
-
-static void start_reading(struct conn *conn);
-
-/* Runs what is complete. Safe to call at any time: from a handler's answer it does nothing. */
-static void dispatch(struct conn *conn)
-{
-	if (conn->dispatching || conn->state == CONN_STATE_CLOSING)
-		return;
-	conn->dispatching = true;
-	run_lines(conn);
-	conn->dispatching = false;
-	if (conn->state == CONN_STATE_OPEN)
-		start_reading(conn);
-	else if (conn->state != CONN_STATE_CLOSING)
-		close_if_done(conn);
-}
-
-/* --- input --- */
-
-/* Never more than the buffer's room, so that an append can't fail for its maximum. */
-static void conn_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-	const struct conn *conn = handle->data;
-	size_t room = conn->in.max - buf_len(&conn->in);
-
-	(void)suggested;
-	*buf = uv_buf_init(conn->server->scratch,
-			   (unsigned int)(room < SCRATCH_LEN ? room : SCRATCH_LEN));
-}
-
-static void take_bytes(struct conn *conn, const char *bytes, size_t n)
-{
-	conn->progress_ms = uv_now(conn->pipe.loop);
-	if (buf_append(&conn->in, bytes, n) < 0) {
-		close_conn(conn);
-		return;
-	}
-	if (buf_len(&conn->in) == conn->in.max)
-		uv_read_stop((uv_stream_t *)&conn->pipe);
-	dispatch(conn);
-}
-
-static void take_end(struct conn *conn)
-{
-	uv_read_stop((uv_stream_t *)&conn->pipe);
-	set_state(conn, CONN_STATE_ENDED);
-	dispatch(conn);
-}
-
-static void conn_read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct conn *conn = stream->data;
-
-	if (n > 0)
-		take_bytes(conn, buf->base, (size_t)n);
-	else if (n == UV_EOF)
-		take_end(conn);
-	else if (n < 0)
-		close_conn(conn);
-}
-
-static void start_reading(struct conn *conn)
-{
-	int r;
-
-	if (buf_len(&conn->in) == conn->in.max)
-		return;
-	r = uv_read_start((uv_stream_t *)&conn->pipe, conn_alloc_cb, conn_read_cb);
-	if (r < 0 && r != UV_EALREADY)
-		close_conn(conn);
-}
-
-/* --- clients --- */
-
-static int read_uid(const uv_pipe_t *pipe, uid_t *uidp)
-{
-	struct ucred cred;
-	socklen_t n = sizeof(cred);
-	int fd;
-	int r = uv_fileno((const uv_handle_t *)pipe, &fd);
-
-	if (r < 0)
-		return r;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
-		return -errno;
-	*uidp = cred.uid;
-	return 0;
-}
-
-static struct conn *add_conn(struct ctrl_server *s)
-{
-	struct conn *conn = xnew(struct conn);
-
-	conn->server = s;
-	buf_init(&conn->in, CTRL_REQUEST_MAX + 1);
-	uv_pipe_init(s->listener.loop, &conn->pipe, 0);
-	conn->pipe.data = conn;
-	conn->progress_ms = uv_now(s->listener.loop);
-	list_append(&s->conns, &conn->node);
-	s->n_conns++;
-	s->n_handles++;
-	return conn;
-}
-
-static void accept_conn(struct ctrl_server *s)
-{
-	struct conn *conn = add_conn(s);
-
-	if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&conn->pipe) < 0 ||
-	    read_uid(&conn->pipe, &conn->uid) < 0) {
-		close_conn(conn);
-	} else if (s->n_conns > CTRL_CLIENTS_MAX) {
-		log_warn("control client refused: too many", log_int("max", CTRL_CLIENTS_MAX));
-		set_state(conn, CONN_STATE_LAST);
-		send_error(conn, "busy", "too many clients; try again");
-	} else {
-		start_reading(conn);
-	}
+	ctrl_server_drop_handle(handle->data);
 }
 
 static void server_connection_cb(uv_stream_t *listener, int status)
 {
 	if (status == 0)
-		accept_conn(listener->data);
+		ctrl_conn_accept(listener->data);
 	else
 		log_warn("control socket: accept failed", log_text("reason", uv_strerror(status)));
 }
@@ -451,20 +32,14 @@ void ctrl_server_sweep(struct ctrl_server *s, uint64_t now_ms)
 {
 	struct list *pos, *tmp;
 
-	list_for_each_safe (pos, tmp, &s->conns) {
-		struct conn *conn = list_entry(pos, struct conn, node);
-
-		if (!conn->request && now_ms >= conn->progress_ms + CTRL_IDLE_MS)
-			close_conn(conn);
-	}
+	list_for_each_safe (pos, tmp, &s->conns)
+		ctrl_conn_sweep(pos, now_ms);
 }
 
 static void server_sweep_cb(uv_timer_t *timer)
 {
 	ctrl_server_sweep(timer->data, uv_now(timer->loop));
 }
-
-/* --- the server --- */
 
 static int start(struct ctrl_server *s, uv_loop_t *uv)
 {
@@ -520,7 +95,7 @@ void ctrl_server_free(struct ctrl_server *s)
 	if (!s)
 		return;
 	list_for_each_safe (pos, tmp, &s->conns)
-		close_conn(list_entry(pos, struct conn, node));
+		ctrl_conn_close(pos);
 	ctrl_socket_close(&s->socket);
 	uv_close((uv_handle_t *)&s->listener, server_close_cb);
 	uv_close((uv_handle_t *)&s->sweeper, server_close_cb);
