@@ -10,18 +10,22 @@ interface RouteAdvertiser @0xad17a0d1e5c0f5b1 {
   # An agent's whole set of virtual networks and routes, in calls of at most 256
   # entries. The set replaces the one of the same connector when the last call has
   # arrived. An unchanged set is repeated as one call with hashOnly.
-  advertise @0 (
-    instanceId :Data,      # UUID of the agent's state file, 16 bytes
-    generation :UInt64,    # counts a process's sets; the same in all calls of one set
-    hash :Data,            # SHA-256 of the whole set, 32 bytes
-    hashOnly :Bool,        # "still this set": no entries in this call
-    last :Bool,            # the set is complete with this call
-    virtualNetworks :List(VirtualNetwork),
-    routes :List(Route)
-  ) -> (
-    sendAll :Bool,         # the hash is unknown here: send the whole set
-    verdicts :List(Verdict)  # of the virtual networks, then the routes, in the call's order
-  );
+  advertise @0 AdvertiseParams -> AdvertiseResults;
+}
+
+struct AdvertiseParams {
+  instanceId @0 :Data;     # UUID of the agent's state file, 16 bytes
+  generation @1 :UInt64;   # counts a process's sets; the same in all calls of one set
+  hash @2 :Data;           # SHA-256 of the whole set, 32 bytes
+  hashOnly @3 :Bool;       # "still this set": no entries in this call
+  last @4 :Bool;           # the set is complete with this call
+  virtualNetworks @5 :List(VirtualNetwork);
+  routes @6 :List(Route);
+}
+
+struct AdvertiseResults {
+  sendAll @0 :Bool;        # the hash is unknown here: send the whole set
+  verdicts @1 :List(Verdict);  # of the virtual networks, then the routes, in the call's order
 }
 
 struct VirtualNetwork {
