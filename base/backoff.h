@@ -18,7 +18,7 @@ struct backoff_policy {
 };
 
 struct backoff {
-	uint32_t attempts;	/* tries since the last reset */
+	uint32_t attempts; /* tries since the last reset */
 };
 
 /* Counts one attempt and returns its delay. @random: uniform 32 bits. */

@@ -15,10 +15,10 @@
 
 struct buf {
 	uint8_t *data;
-	size_t head;	/* first unread byte */
-	size_t len;	/* unread bytes */
+	size_t head; /* first unread byte */
+	size_t len;  /* unread bytes */
 	size_t cap;
-	size_t max;	/* limit of len, in bytes */
+	size_t max; /* limit of len, in bytes */
 };
 
 /* An empty queue that will hold up to @max_bytes; allocates nothing. */

@@ -19,7 +19,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(const void *data, size_t n)
 {
-	return (struct cursor){ .pos = data, .end = (const uint8_t *)data + n };
+	return (struct cursor){.pos = data, .end = (const uint8_t *)data + n};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

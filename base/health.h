@@ -10,10 +10,10 @@
 #include <stdbool.h>
 
 enum health {
-	HEALTH_HEALTHY,		/* all expected connections are registered */
-	HEALTH_DEGRADED,	/* at least one, fewer than expected */
-	HEALTH_DOWN,		/* none, but there was one before */
-	HEALTH_INACTIVE,	/* there never was one */
+	HEALTH_HEALTHY,	 /* all expected connections are registered */
+	HEALTH_DEGRADED, /* at least one, fewer than expected */
+	HEALTH_DOWN,	 /* none, but there was one before */
+	HEALTH_INACTIVE, /* there never was one */
 	HEALTH_N,
 };
 

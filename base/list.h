@@ -17,7 +17,10 @@ struct list {
 	struct list *prev;
 };
 
-#define LIST_INIT(name) { .next = &(name), .prev = &(name) }
+#define LIST_INIT(name)                                                                            \
+	{                                                                                          \
+		.next = &(name), .prev = &(name)                                                   \
+	}
 
 #define list_entry(node, type, member) container_of(node, type, member)
 

@@ -54,8 +54,7 @@ static inline struct log_field log_int(const char *key, int64_t value)
 /* Process-wide: the only global state of the program. */
 void log_setup(enum log_level min_level, enum log_format format);
 void log_set_level(enum log_level min_level);
-/* "debug", "info", "warn", "error" (also cloudflared's "fatal", "panic" and "warning"). 0 or
- * -EINVAL. */
+/* "debug", "info", "warn", "error", and cloudflared's "fatal", "panic", "warning". 0 or -EINVAL. */
 int log_level_parse(const char *name, enum log_level *levelp);
 const char *log_level_name(enum log_level level);
 /* False: a line of that level would be dropped; spares building costly fields. */
@@ -68,7 +67,6 @@ void log_set_clock(uint64_t (*now_ms)(void));
 void log_flush(void);
 
 /* Any thread may call it; errno is kept. */
-
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 #define LOG_AT(level, message, ...)                                                                \

@@ -14,8 +14,6 @@
  * freed by its answer.
  */
 
-#define _GNU_SOURCE /* struct ucred */
-
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
