@@ -7,6 +7,11 @@
  * Entries of `edge:` are literal endpoints, names, "cloudflare" (SRV) or "srv:name".
  * Resolving is asynchronous; the pool of addresses is pure and hands each uplink an
  * address such that uplinks spread over them, four on one address if there is only one.
+ *
+ * Name that is sent as SNI and verified: `edge-server-name` if set; else the stock
+ * name for "cloudflare", the entry's host or literal address, and for "srv:name" the
+ * name without its leading _service._proto labels. Never the target of an SRV record:
+ * DNS isn't trusted to say who the edge is.
  */
 
 #include <stddef.h>
@@ -31,29 +36,39 @@ struct edge_address {
 struct edge_pool {
 	struct edge_address addrs[EDGE_ADDRESSES_MAX];
 	uint16_t n_users[EDGE_ADDRESSES_MAX];	/* uplinks that dial or use it */
-	uint64_t failed_ms[EDGE_ADDRESSES_MAX];	/* last failure to connect; 0: none */
+	uint64_t failed_ms[EDGE_ADDRESSES_MAX]; /* last failure to connect; 0: none */
 	size_t n;
 };
 
-/* Replaces the addresses; what stays keeps its users and failures. */
+/* Replaces the addresses (at most EDGE_ADDRESSES_MAX); what stays keeps its users and failures. */
 void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t n);
 /*
  * The address with the fewest users, among those the one whose failure is
- * longest ago (never failed first), @avoid last (NULL: none). -1 when empty. The taker counts.
+ * longest ago (never failed first), then by @random; @avoid (NULL: none) only when
+ * there is no other. Its index, or -1 when empty. The taker counts as a user.
  */
 int edge_pool_take(struct edge_pool *p, const struct endpoint *avoid, uint32_t random);
+/* These two ignore an address that isn't in the pool any more. */
 void edge_pool_release(struct edge_pool *p, const struct endpoint *ep);
 void edge_pool_mark_failed(struct edge_pool *p, const struct endpoint *ep, uint64_t now_ms);
 
 /* ---- discovery: asks the resolver ---- */
 
-/* @status 0: @addrs holds all found, in the order of the entries; else -errno and @text. */
+/*
+ * @status 0: @addrs holds all found, in the order of the entries, each endpoint once;
+ * else -errno. @text names the entries that failed and why, "" if none did.
+ * The discovery may be freed or started again from inside.
+ */
 typedef void (*edge_discovery_cb)(void *ctx, int status, const struct edge_address *addrs, size_t n,
 				  const char *text);
 
-/* @settings and @resolver are borrowed for its lifetime. @region: credentials' endpoint or "". */
+/*
+ * @settings and @resolver are borrowed for its lifetime. @region: credentials'
+ * endpoint or "". 0, or -EINVAL for an entry that is none.
+ */
 NODISCARD int edge_discovery_new(struct edge_discovery **dp, struct resolver *resolver,
 				 const struct settings *settings, const char *region);
+/* A running lookup is dropped without its callback. NULL is fine. */
 void edge_discovery_free(struct edge_discovery *d);
-/* Starts a lookup unless one runs. The callback never runs before the return. */
+/* Starts a lookup unless one runs (0 then, too). The callback never runs before the return. */
 int edge_discovery_start(struct edge_discovery *d, edge_discovery_cb cb, void *ctx);

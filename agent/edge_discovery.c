@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each entry of `edge:` is one lookup; an SRV entry that is answered becomes a
+ * lookup of each of its targets, put in its place. When no lookup runs any more,
+ * what was found is collected in the order of the list. An entry that fails
+ * doesn't spoil the others.
+ */
+#include "agent/edge_discovery.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/settings.h"
+#include "base/err.h"
+#include "wire/proto.h"
+#include "wire/resolve.h"
+
+#define CLOUDFLARE  "cloudflare"
+#define SRV_PREFIX  "srv:"
+#define SRV_SERVICE "v2-origintunneld"
+#define SRV_DOMAIN  "_tcp.argotunnel.com"
+#define LOOKUPS_MAX 64
+#define TEXT_MAX    512
+
+enum lookup_kind {
+	LOOKUP_HOST,
+	LOOKUP_SRV,
+};
+
+struct lookup {
+	struct list node;
+	struct edge_discovery *discovery;
+	enum lookup_kind kind;
+	char name[HOST_NAME_MAX_LEN + 1];
+	char server_name[HOST_NAME_MAX_LEN + 1];
+	uint16_t port;		     /* of a host */
+	struct resolve_query *query; /* while it runs */
+	int status;
+	struct ip_addr ips[RESOLVE_MAX];
+	size_t n_ips;
+};
+
+struct edge_discovery {
+	struct resolver *resolver;
+	const struct settings *settings;
+	char region[64];
+	edge_discovery_cb cb;
+	void *ctx;
+	struct list lookups;
+	size_t n_lookups;
+	size_t n_running;
+};
+
+/* What a round found, for the callback. */
+struct findings {
+	struct edge_address addrs[EDGE_ADDRESSES_MAX];
+	size_t n;
+	size_t n_filtered; /* of a family that isn't wanted */
+	int status;	   /* of the first failure */
+	char text[TEXT_MAX];
+};
+
+static void finish(struct edge_discovery *d);
+
+/* ---- entries ---- */
+
+static bool fits(int n, size_t size)
+{
+	return n > 0 && (size_t)n < size;
+}
+
+static int parse_cloudflare(struct lookup *l, const char *region)
+{
+	int n = snprintf(l->name, sizeof(l->name), "_%s%s" SRV_SERVICE "." SRV_DOMAIN, region,
+			 *region ? "-" : "");
+
+	l->kind = LOOKUP_SRV;
+	snprintf(l->server_name, sizeof(l->server_name), "%s", SNI_STOCK);
+	return fits(n, sizeof(l->name)) ? 0 : -EINVAL;
+}
+
+/* "_adit._tcp.example.com" offers a service of example.com. */
+static const char *skip_service_labels(const char *name)
+{
+	while (*name == '_') {
+		const char *dot = strchr(name, '.');
+
+		if (!dot)
+			break;
+		name = dot + 1;
+	}
+	return name;
+}
+
+static int parse_srv(struct lookup *l, const char *name)
+{
+	int n = snprintf(l->name, sizeof(l->name), "%s", name);
+
+	l->kind = LOOKUP_SRV;
+	if (!fits(n, sizeof(l->name)))
+		return -EINVAL;
+	snprintf(l->server_name, sizeof(l->server_name), "%s", skip_service_labels(name));
+	return 0;
+}
+
+static int parse_host(struct lookup *l, const char *entry)
+{
+	int r = host_port_parse(entry, l->name, &l->port);
+
+	l->kind = LOOKUP_HOST;
+	if (r == 0)
+		memcpy(l->server_name, l->name, sizeof(l->server_name));
+	return r;
+}
+
+static int parse_entry(struct lookup *l, const char *entry, const struct edge_discovery *d)
+{
+	const char *server_name = d->settings->edge_server_name;
+	int r;
+
+	if (strcmp(entry, CLOUDFLARE) == 0)
+		r = parse_cloudflare(l, d->region);
+	else if (strncmp(entry, SRV_PREFIX, strlen(SRV_PREFIX)) == 0)
+		r = parse_srv(l, entry + strlen(SRV_PREFIX));
+	else
+		r = parse_host(l, entry);
+	if (r == 0 && server_name &&
+	    !fits(snprintf(l->server_name, sizeof(l->server_name), "%s", server_name),
+		  sizeof(l->server_name)))
+		return -EINVAL;
+	return r;
+}
+
+/* ---- lookups ---- */
+
+static void free_lookup(struct lookup *l)
+{
+	list_remove(&l->node);
+	resolve_cancel(l->query);
+	free(l);
+}
+
+static void drop_lookups(struct edge_discovery *d)
+{
+	struct list *node;
+	struct list *tmp;
+
+	list_for_each_safe (node, tmp, &d->lookups)
+		free_lookup(list_entry(node, struct lookup, node));
+	d->n_lookups = 0;
+	d->n_running = 0;
+}
+
+/* The callback of finish() may free everything: nothing is touched after it. */
+static void lookup_ended(struct lookup *l, int status)
+{
+	struct edge_discovery *d = l->discovery;
+
+	l->query = NULL;
+	l->status = status;
+	if (--d->n_running == 0)
+		finish(d);
+}
+
+static void on_host(void *ctx, int status, const struct ip_addr *ips, size_t n)
+{
+	struct lookup *l = ctx;
+
+	memcpy(l->ips, ips, n * sizeof(*ips));
+	l->n_ips = n;
+	lookup_ended(l, status);
+}
+
+static void on_srv(void *ctx, int status, const struct resolve_srv *srv, size_t n);
+
+static int start_lookup(struct lookup *l)
+{
+	struct resolver *resolver = l->discovery->resolver;
+	int r = l->kind == LOOKUP_SRV ? resolve_srv(resolver, l->name, on_srv, l, &l->query)
+				      : resolve_host(resolver, l->name, on_host, l, &l->query);
+
+	if (r == 0)
+		l->discovery->n_running++;
+	return r;
+}
+
+/* A target takes its place behind @at, and the SRV entry's server name. */
+static struct lookup *add_target(struct lookup *srv_lookup, struct list *at,
+				 const struct resolve_srv *srv)
+{
+	struct lookup *l = xnew(struct lookup);
+
+	l->discovery = srv_lookup->discovery;
+	l->kind = LOOKUP_HOST;
+	l->port = srv->port;
+	memcpy(l->name, srv->target, sizeof(l->name));
+	memcpy(l->server_name, srv_lookup->server_name, sizeof(l->server_name));
+	list_append(at->next, &l->node);
+	l->discovery->n_lookups++;
+	l->status = start_lookup(l);
+	return l;
+}
+
+static void on_srv(void *ctx, int status, const struct resolve_srv *srv, size_t n)
+{
+	struct lookup *l = ctx;
+	struct list *at = &l->node;
+
+	for (size_t i = 0; i < n && l->discovery->n_lookups < LOOKUPS_MAX; i++)
+		at = &add_target(l, at, &srv[i])->node;
+	lookup_ended(l, status);
+}
+
+/* ---- the end of a round ---- */
+
+static int wanted_family(const struct settings *s)
+{
+	const char *version = s->edge_ip_version;
+
+	if (s->edge_bind_address.family)
+		return s->edge_bind_address.family;
+	if (version && strcmp(version, "4") == 0)
+		return AF_INET;
+	return version && strcmp(version, "6") == 0 ? AF_INET6 : 0;
+}
+
+static bool is_known(const struct findings *f, const struct endpoint *ep)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (endpoint_equal(&f->addrs[i].ep, ep))
+			return true;
+	}
+	return false;
+}
+
+static void add_address(struct findings *f, const struct lookup *l, const struct ip_addr *ip,
+			int family)
+{
+	struct endpoint ep = {.ip = ip_canonical(ip), .port = l->port};
+
+	if (family && ep.ip.family != family) {
+		f->n_filtered++;
+		return;
+	}
+	if (f->n == EDGE_ADDRESSES_MAX || is_known(f, &ep))
+		return;
+	f->addrs[f->n].ep = ep;
+	memcpy(f->addrs[f->n].server_name, l->server_name, sizeof(l->server_name));
+	f->n++;
+}
+
+static void add_failure(struct findings *f, const struct lookup *l)
+{
+	size_t used = strlen(f->text);
+
+	if (f->status == 0)
+		f->status = l->status;
+	snprintf(f->text + used, sizeof(f->text) - used, "%s%s%s: %s", used ? "; " : "", l->name,
+		 l->kind == LOOKUP_SRV ? " (SRV)" : "", resolve_status_text(l->status));
+}
+
+static void collect(const struct edge_discovery *d, struct findings *f)
+{
+	int family = wanted_family(d->settings);
+	struct list *node;
+
+	list_for_each (node, &d->lookups) {
+		const struct lookup *l = list_entry(node, struct lookup, node);
+
+		if (l->status < 0)
+			add_failure(f, l);
+		for (size_t i = 0; i < l->n_ips; i++)
+			add_address(f, l, &l->ips[i], family);
+	}
+	if (f->n == 0 && f->n_filtered > 0) {
+		size_t used = strlen(f->text);
+
+		f->status = -EADDRNOTAVAIL;
+		snprintf(f->text + used, sizeof(f->text) - used,
+			 "%sonly addresses of the family that edge-ip-version or "
+			 "edge-bind-address rules out",
+			 used ? "; " : "");
+	}
+}
+
+static void finish(struct edge_discovery *d)
+{
+	CLEANUP(free) struct findings *f = xnew(struct findings);
+	edge_discovery_cb cb = d->cb;
+	void *ctx = d->ctx;
+
+	collect(d, f);
+	drop_lookups(d);
+	cb(ctx, f->n > 0 ? 0 : f->status, f->addrs, f->n, f->text);
+}
+
+/* ---- life ---- */
+
+static int add_entries(struct edge_discovery *d)
+{
+	for (size_t i = 0; i < d->settings->n_edges && d->n_lookups < LOOKUPS_MAX; i++) {
+		struct lookup *l = xnew(struct lookup);
+
+		l->discovery = d;
+		list_append(&d->lookups, &l->node);
+		d->n_lookups++;
+		if (parse_entry(l, d->settings->edges[i], d) < 0)
+			return -EINVAL;
+	}
+	return d->n_lookups ? 0 : -EINVAL;
+}
+
+int edge_discovery_new(struct edge_discovery **dp, struct resolver *resolver,
+		       const struct settings *settings, const char *region)
+{
+	struct edge_discovery *d = xnew(struct edge_discovery);
+	int r;
+
+	d->resolver = resolver;
+	d->settings = settings;
+	list_init(&d->lookups);
+	snprintf(d->region, sizeof(d->region), "%s", region);
+	r = strlen(region) < sizeof(d->region) ? add_entries(d) : -EINVAL;
+	drop_lookups(d);
+	if (r < 0) {
+		free(d);
+		return err_trace(r);
+	}
+	*dp = d;
+	return 0;
+}
+
+void edge_discovery_free(struct edge_discovery *d)
+{
+	if (!d)
+		return;
+	drop_lookups(d);
+	free(d);
+}
+
+int edge_discovery_start(struct edge_discovery *d, edge_discovery_cb cb, void *ctx)
+{
+	struct list *node;
+	int r;
+
+	if (d->n_running > 0)
+		return 0;
+	d->cb = cb;
+	d->ctx = ctx;
+	r = add_entries(d);
+	list_for_each (node, &d->lookups) {
+		if (r == 0)
+			r = start_lookup(list_entry(node, struct lookup, node));
+	}
+	if (r < 0)
+		drop_lookups(d);
+	return r < 0 ? err_trace(r) : 0;
+}
