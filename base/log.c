@@ -47,7 +47,7 @@ struct log_repeat {
 static struct {
 	pthread_mutex_t lock;
 	int fd;
-	enum log_level min_level;
+	_Atomic enum log_level min_level; /* read without the lock */
 	enum log_format format;
 	bool to_journal;
 	uint64_t (*now_ms)(void);
@@ -165,11 +165,16 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	errno = saved;
 }
 
+static void forget_line(void)
+{
+	emit_repeats();
+	sink.repeat.line.n = 0;
+}
+
 void log_flush(void)
 {
 	pthread_mutex_lock(&sink.lock);
-	emit_repeats();
-	sink.repeat.line.n = 0;
+	forget_line();
 	pthread_mutex_unlock(&sink.lock);
 }
 
@@ -180,10 +185,12 @@ bool log_is_enabled(enum log_level level)
 
 void log_setup(enum log_level min_level, enum log_format format)
 {
-	log_flush();
+	pthread_mutex_lock(&sink.lock);
+	forget_line();
 	sink.min_level = min_level;
 	sink.format = format;
 	sink.to_journal = goes_to_journal(sink.fd);
+	pthread_mutex_unlock(&sink.lock);
 }
 
 void log_set_level(enum log_level min_level)
@@ -193,9 +200,11 @@ void log_set_level(enum log_level min_level)
 
 void log_to_fd(int fd)
 {
-	log_flush();
+	pthread_mutex_lock(&sink.lock);
+	forget_line();
 	sink.fd = fd;
 	sink.to_journal = goes_to_journal(fd);
+	pthread_mutex_unlock(&sink.lock);
 }
 
 void log_set_clock(uint64_t (*now_ms)(void))
