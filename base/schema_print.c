@@ -23,12 +23,8 @@ static bool is_plain(const char *text)
 	       !strchr("-:,@+.", text[0]) && strcasecmp(text, "null") != 0;
 }
 
-static void put_text(const char *text, FILE *out)
+static void put_quoted(const char *text, FILE *out)
 {
-	if (is_plain(text)) {
-		fputs(text, out);
-		return;
-	}
 	fputc('"', out);
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
@@ -36,6 +32,14 @@ static void put_text(const char *text, FILE *out)
 		fputc(*text, out);
 	}
 	fputc('"', out);
+}
+
+static void put_text(const char *text, FILE *out)
+{
+	if (is_plain(text))
+		fputs(text, out);
+	else
+		put_quoted(text, out);
 }
 
 static void show_items(const struct schema_row *row, const void *base, FILE *out)
@@ -46,9 +50,7 @@ static void show_items(const struct schema_row *row, const void *base, FILE *out
 	for (size_t i = 0; i < schema_value_count(row, base); i++) {
 		fputs(i ? ", " : "", out);
 		/* Inside [] a comma would part the text. */
-		fputc('"', out);
-		fputs(schema_value_format(row, base, i, scratch), out);
-		fputc('"', out);
+		put_quoted(schema_value_format(row, base, i, scratch), out);
 	}
 	fputs("]\n", out);
 }

@@ -404,7 +404,7 @@ static void test_shown_text_loads_to_the_same(void **state)
 
 	(void)state;
 	load(&t,
-	     "string: 'a\" \\b'\nstrings: ['a, b', c]\nentries:\n"
+	     "string: 'a\" \\b'\nstrings: ['a, b', 'c\" \\']\nentries:\n"
 	     "- {name: 'null', ip: 10.0.0.1}\n- {name: 'a: b'}\n",
 	     &d, out);
 	assert_string_equal(out, "");
