@@ -155,13 +155,16 @@ static void stream_on_eof(void *ctx, struct h2_stream *stream UNUSED)
 	relay_post(side->relay);
 }
 
-/* A client that ended its input and left has had all that it wanted of a stock agent. */
 static bool ended_well(const struct relay_side *side, uint32_t h2_code)
 {
 	const struct relay *r = side->relay;
 
+	/* Our own stock teardown: END_STREAM and RST_STREAM(NO_ERROR). */
+	if (r->mode == RELAY_STOCK_ACCEPTOR && h2_code == 0 && (r->a.bits & SIDE_IN_ENDED))
+		return true;
 	if (!(side->bits & SIDE_IN_ENDED))
 		return false;
+	/* A client that ended its input and left has had all that it wanted of a stock agent. */
 	return h2_code == 0 || (r->mode == RELAY_STOCK_OPENER && side == &r->a);
 }
 

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "wire/h2_queue.h"
+
+#include "mem_pair.h"
+
+/* One end of a stream: sends a pattern of `to_send` bytes, checks the pattern it gets. */
+struct talker {
+	struct h2_stream *stream;
+	size_t to_send;
+	size_t sent;
+	size_t received;
+	size_t uncredited;
+	bool hold_credit;
+	bool blocked;
+	bool eof;
+	bool closed;
+	uint32_t code;
+	char status[8];
+};
+
+static uint8_t pattern(size_t i)
+{
+	return (uint8_t)(i * 31 + i / 251);
+}
+
+static ssize_t talk(void *ctx, uint8_t *buf, size_t cap)
+{
+	struct talker *t = ctx;
+	size_t n = t->to_send - t->sent;
+
+	if (t->blocked)
+		return -EAGAIN;
+	if (n > cap)
+		n = cap;
+	for (size_t i = 0; i < n; i++)
+		buf[i] = pattern(t->sent + i);
+	t->sent += n;
+	return (ssize_t)n;
+}
+
+static void on_response(void *ctx, struct h2_stream *stream UNUSED, const struct h2_headers *hdrs)
+{
+	struct talker *t = ctx;
+
+	strncpy(t->status, h2_headers_get(hdrs, ":status"), sizeof(t->status) - 1);
+}
+
+static void on_data(void *ctx, struct h2_stream *stream, const uint8_t *data, size_t n)
+{
+	struct talker *t = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(data[i], pattern(t->received + i));
+	t->received += n;
+	if (t->hold_credit)
+		t->uncredited += n;
+	else
+		h2_stream_credit(stream, n);
+}
+
+static void on_eof(void *ctx, struct h2_stream *stream UNUSED)
+{
+	struct talker *t = ctx;
+
+	assert_false(t->closed);
+	t->eof = true;
+}
+
+static void on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code)
+{
+	struct talker *t = ctx;
+
+	assert_false(t->closed);
+	t->closed = true;
+	t->stream = NULL;
+	t->code = h2_code;
+}
+
+static const struct h2_stream_events talker_events = {
+	.on_response = on_response,
+	.on_data = on_data,
+	.on_eof = on_eof,
+	.on_closed = on_closed,
+};
+
+static const struct h2_header get_request[] = {
+	{.name = ":method", .value = "GET"},
+	{.name = ":scheme", .value = "https"},
+	{.name = ":authority", .value = "10.0.0.1:22"},
+	{.name = ":path", .value = "/"},
+};
+
+static const struct h2_header connect_request[] = {
+	{.name = ":method", .value = "CONNECT"},
+	{.name = ":authority", .value = "10.0.0.1:22"},
+	{.name = "proxy-authorization", .value = "Bearer x", .secret = true},
+};
+
+static const struct h2_header ok_response[] = {{.name = ":status", .value = "200"}};
+
+static int open_talker(struct mem_pair *p, struct talker *t, const struct h2_header *hdrs,
+		       size_t n_hdrs)
+{
+	int r = h2_stream_open(p->opener.session, &t->stream, hdrs, n_hdrs, false, &talker_events,
+			       t);
+
+	if (r == 0)
+		h2_stream_set_source(t->stream, talk, t);
+	return r;
+}
+
+static void answer(struct mem_pair *p, struct talker *t)
+{
+	t->stream = p->acceptor.opened;
+	assert_int_equal(h2_stream_respond(t->stream, ok_response, 1, false), 0);
+	h2_stream_set_events(t->stream, &talker_events, t);
+	h2_stream_set_source(t->stream, talk, t);
+}
+
+/* A pair with one stream open in both directions; sources blocked until told otherwise. */
+static void open_pair(struct mem_pair *p, unsigned int seed, struct talker *a, struct talker *b)
+{
+	memset(a, 0, sizeof(*a));
+	memset(b, 0, sizeof(*b));
+	a->blocked = true;
+	b->blocked = true;
+	mem_pair_init(p, seed);
+	mem_pair_pump(p);
+	assert_int_equal(open_talker(p, a, get_request, ARRAY_SIZE(get_request)), 0);
+	mem_pair_pump(p);
+	assert_int_equal(p->acceptor.n_opened, 1);
+	answer(p, b);
+	mem_pair_pump(p);
+}
+
+static void unblock(struct talker *t, size_t to_send)
+{
+	t->to_send = to_send;
+	t->blocked = false;
+	h2_stream_resume(t->stream);
+}
+
+static void bytes_go_both_ways_and_end_once(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	for (unsigned int seed = 0; seed < 20; seed++) {
+		open_pair(&p, seed, &a, &b);
+		assert_string_equal(p.acceptor.authority, "10.0.0.1:22");
+		assert_string_equal(a.status, "200");
+		unblock(&a, 3000000);
+		unblock(&b, 1500000);
+		mem_pair_pump(&p);
+		assert_int_equal(b.received, 3000000);
+		assert_int_equal(a.received, 1500000);
+		assert_true(a.eof && b.eof && a.closed && b.closed);
+		assert_int_equal(a.code, 0);
+		assert_int_equal(b.code, 0);
+		assert_true(h2_session_is_idle(p.opener.session));
+		assert_true(h2_session_is_idle(p.acceptor.session));
+		mem_pair_deinit(&p);
+	}
+}
+
+static void half_close_leaves_the_other_half_open(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	unblock(&a, 0);
+	mem_pair_pump(&p);
+	assert_true(b.eof);
+	assert_false(a.closed);
+	assert_false(b.closed);
+	unblock(&b, 700000);
+	mem_pair_pump(&p);
+	assert_int_equal(a.received, 700000);
+	assert_true(a.closed && b.closed);
+	mem_pair_deinit(&p);
+}
+
+static void a_reader_that_takes_nothing_stops_its_own_stream_only(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+	struct talker c = {.blocked = true};
+	struct talker d = {.blocked = true};
+
+	open_pair(&p, 0, &a, &b);
+	b.hold_credit = true;
+	unblock(&a, 5000000);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, mem_limits.stream_window_bytes);
+
+	assert_int_equal(open_talker(&p, &c, get_request, ARRAY_SIZE(get_request)), 0);
+	mem_pair_pump(&p);
+	answer(&p, &d);
+	unblock(&c, 4000000);
+	mem_pair_pump(&p);
+	assert_int_equal(d.received, 4000000);
+
+	b.hold_credit = false;
+	h2_stream_credit(b.stream, b.uncredited);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, 5000000);
+	mem_pair_deinit(&p);
+}
+
+static void withheld_connection_credit_stops_bulk_but_not_rpc(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits wide = mem_limits;
+	struct talker a = {.blocked = true};
+	struct talker b = {.blocked = true};
+	struct talker c = {0};
+	struct talker d = {.blocked = true};
+	struct h2_queue q;
+	char message[1000] = {0};
+
+	wide.stream_window_bytes = 16 * 1024 * 1024;
+	mem_pair_init_with(&p, 0, &wide, &wide);
+	mem_pair_pump(&p);
+	p.acceptor.withhold = true;
+	assert_int_equal(open_talker(&p, &a, get_request, ARRAY_SIZE(get_request)), 0);
+	mem_pair_pump(&p);
+	answer(&p, &b);
+	unblock(&a, 5000000);
+	mem_pair_pump(&p);
+	assert_true(b.received < wide.conn_window_bytes);
+	assert_true(b.received > wide.conn_window_bytes - 64 * 1024);
+
+	/* The last of the window is for urgent streams. */
+	assert_int_equal(h2_stream_open(p.opener.session, &c.stream, get_request,
+					ARRAY_SIZE(get_request), false, &talker_events, &c),
+			 0);
+	h2_queue_init(&q, c.stream, 4096);
+	mem_pair_pump(&p);
+	answer(&p, &d);
+	for (size_t i = 0; i < sizeof(message); i++)
+		message[i] = (char)pattern(i);
+	assert_int_equal(h2_queue_write(&q, message, sizeof(message)), 0);
+	mem_pair_pump(&p);
+	assert_int_equal(d.received, sizeof(message));
+
+	p.acceptor.withhold = false;
+	h2_session_release_credit(p.acceptor.session);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, 5000000);
+	h2_queue_deinit(&q);
+	mem_pair_deinit(&p);
+}
+
+static void bytes_in_flight_can_be_capped(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	b.hold_credit = true;
+	h2_stream_limit_in_flight(a.stream, 50000);
+	unblock(&a, 1000000);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, 50000);
+	b.hold_credit = false;
+	h2_stream_credit(b.stream, b.uncredited);
+	mem_pair_pump(&p);
+	assert_true(b.received >= 1000000);
+	mem_pair_deinit(&p);
+}
+
+static void a_refusal_ends_an_open_request_cleanly(void **state UNUSED)
+{
+	static const struct h2_header refusal[] = {{.name = ":status", .value = "502"}};
+	static struct mem_pair p;
+	struct talker a = {.blocked = true};
+
+	mem_pair_init(&p, 0);
+	mem_pair_pump(&p);
+	assert_int_equal(open_talker(&p, &a, connect_request, ARRAY_SIZE(connect_request)), 0);
+	mem_pair_pump(&p);
+	assert_int_equal(h2_stream_respond(p.acceptor.opened, refusal, 1, true), 0);
+	mem_pair_pump(&p);
+	assert_string_equal(a.status, "502");
+	assert_true(a.eof && a.closed);
+	assert_int_equal(a.code, 0);
+	mem_pair_deinit(&p);
+}
+
+static void a_reset_reaches_the_other_side_with_its_code(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	h2_stream_reset(b.stream, H2_CODE_CONNECT_ERROR);
+	h2_stream_reset(b.stream, H2_CODE_CANCEL);
+	mem_pair_pump(&p);
+	assert_true(a.closed && b.closed);
+	assert_int_equal(a.code, H2_CODE_CONNECT_ERROR);
+	mem_pair_deinit(&p);
+}
+
+static void freeing_a_session_closes_its_streams(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	mem_pair_deinit(&p);
+	assert_true(a.closed && b.closed);
+	assert_int_equal(a.code, H2_CODE_CANCEL);
+}
+
+static void draining_refuses_new_streams_and_keeps_the_old(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+	struct talker late = {0};
+
+	open_pair(&p, 0, &a, &b);
+	assert_true(h2_session_can_open(p.opener.session));
+	h2_session_drain(p.acceptor.session);
+	mem_pair_pump(&p);
+	assert_true(p.opener.got_goaway);
+	assert_int_equal(open_talker(&p, &late, get_request, 4), H2_E_DRAINING);
+	unblock(&a, 100000);
+	unblock(&b, 100000);
+	mem_pair_pump(&p);
+	assert_int_equal(a.received, 100000);
+	assert_int_equal(b.received, 100000);
+	assert_true(a.closed && b.closed);
+	mem_pair_deinit(&p);
+}
+
+static void the_peers_stream_limit_is_an_outcome(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits few = mem_limits;
+	struct talker t[3] = {{.blocked = true}, {.blocked = true}, {.blocked = true}};
+
+	few.max_streams = 2;
+	mem_pair_init_with(&p, 0, &mem_limits, &few);
+	mem_pair_pump(&p);
+	assert_int_equal(open_talker(&p, &t[0], get_request, 4), 0);
+	assert_int_equal(open_talker(&p, &t[1], get_request, 4), 0);
+	assert_int_equal(open_talker(&p, &t[2], get_request, 4), H2_E_LIMIT);
+	mem_pair_deinit(&p);
+}
+
+static void an_endless_header_list_costs_its_stream(void **state UNUSED)
+{
+	static struct mem_pair p;
+	static char big[20000];
+	struct talker a = {.blocked = true};
+	struct talker b = {.blocked = true};
+	struct h2_header hdrs[5];
+
+	memset(big, 'x', sizeof(big) - 1);
+	memcpy(hdrs, get_request, sizeof(get_request));
+	hdrs[4] = (struct h2_header){.name = "x-big", .value = big};
+	mem_pair_init(&p, 0);
+	mem_pair_pump(&p);
+	assert_int_equal(open_talker(&p, &a, hdrs, 5), 0);
+	mem_pair_pump(&p);
+	assert_true(a.closed);
+	assert_int_equal(p.acceptor.n_opened, 0);
+	assert_int_equal(open_talker(&p, &b, get_request, 4), 0);
+	mem_pair_pump(&p);
+	assert_int_equal(p.acceptor.n_opened, 1);
+	mem_pair_deinit(&p);
+}
+
+static void garbage_is_the_peers_fault(void **state UNUSED)
+{
+	static const uint8_t garbage[] = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+	static struct mem_pair p;
+
+	mem_pair_init(&p, 0);
+	assert_int_equal(h2_session_feed(p.acceptor.session, garbage, sizeof(garbage) - 1),
+			 H2_E_PEER);
+	assert_string_not_equal(h2_session_error_text(p.acceptor.session), "");
+	mem_pair_deinit(&p);
+}
+
+static void ping(struct mem_pair *p, uint64_t opaque)
+{
+	assert_int_equal(h2_session_ping(p->opener.session, opaque), 0);
+	mem_pair_pump(p);
+}
+
+static void pings_are_answered_until_they_flood(void **state UNUSED)
+{
+	static struct mem_pair p;
+	uint64_t i;
+
+	mem_pair_init(&p, 0);
+	mem_pair_pump(&p);
+	ping(&p, 77);
+	assert_int_equal(p.opener.ping, 77);
+	for (i = 0; i < 200000 && p.acceptor.feed_result == 0; i++)
+		ping(&p, i);
+	assert_int_equal(p.acceptor.feed_result, H2_E_PEER);
+	assert_true(i > 60000);
+	assert_string_equal(h2_session_error_text(p.acceptor.session),
+			    "peer floods with frames without payload");
+	mem_pair_deinit(&p);
+}
+
+static void an_opener_counts_resets_itself(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits strict = mem_limits;
+	unsigned int n;
+
+	strict.resets_burst = 50;
+	strict.resets_per_s = 10;
+	mem_pair_init_with(&p, 0, &strict, &mem_limits);
+	mem_pair_pump(&p);
+	for (n = 0; n < 1000 && p.opener.feed_result == 0; n++) {
+		struct talker t = {.blocked = true};
+
+		if (open_talker(&p, &t, get_request, 4) != 0)
+			break;
+		mem_pair_pump(&p);
+		h2_stream_reset(p.acceptor.opened, H2_CODE_CANCEL);
+		mem_pair_pump(&p);
+	}
+	assert_int_equal(n, 51);
+	mem_pair_deinit(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_go_both_ways_and_end_once),
+		cmocka_unit_test(half_close_leaves_the_other_half_open),
+		cmocka_unit_test(a_reader_that_takes_nothing_stops_its_own_stream_only),
+		cmocka_unit_test(withheld_connection_credit_stops_bulk_but_not_rpc),
+		cmocka_unit_test(bytes_in_flight_can_be_capped),
+		cmocka_unit_test(a_refusal_ends_an_open_request_cleanly),
+		cmocka_unit_test(a_reset_reaches_the_other_side_with_its_code),
+		cmocka_unit_test(freeing_a_session_closes_its_streams),
+		cmocka_unit_test(draining_refuses_new_streams_and_keeps_the_old),
+		cmocka_unit_test(the_peers_stream_limit_is_an_outcome),
+		cmocka_unit_test(an_endless_header_list_costs_its_stream),
+		cmocka_unit_test(garbage_is_the_peers_fault),
+		cmocka_unit_test(pings_are_answered_until_they_flood),
+		cmocka_unit_test(an_opener_counts_resets_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
