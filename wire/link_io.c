@@ -174,25 +174,6 @@ void link_read_run(struct io_task *task)
 
 /* ---- set-up ---- */
 
-static void begin_handshake(struct link *l)
-{
-	int r = tcp_socket_error(l->fd);
-
-	if (r < 0) {
-		link_keep_error(l, strerror(-r));
-		link_close(l, LINK_END_CONNECT);
-		return;
-	}
-	(void)tcp_socket_local(l->fd, &l->local);
-	r = tls_conn_new_dialler(&l->tls, l->tls_context, l->fd, l->server_name);
-	if (r == 0) {
-		link_set_state(l, LINK_STATE_HANDSHAKE, TLS_HANDSHAKE_MS);
-		r = link_arm(l);
-	}
-	if (r < 0)
-		link_close(l, LINK_END_INTERNAL);
-}
-
 static void fail_handshake(struct link *l)
 {
 	/* The alert says why; the peer should see it. */
@@ -225,6 +206,27 @@ static void shake_hands(struct link *l)
 	/* The peer's first frames may have come with its last handshake record. */
 	if (l->state == LINK_STATE_OPEN && tls_has_input(l->tls))
 		io_task_post(l->loop, &l->read_on);
+}
+
+static void begin_handshake(struct link *l)
+{
+	int r = tcp_socket_error(l->fd);
+
+	if (r < 0) {
+		link_keep_error(l, strerror(-r));
+		link_close(l, LINK_END_CONNECT);
+		return;
+	}
+	(void)tcp_socket_local(l->fd, &l->local);
+	r = tls_conn_new_dialler(&l->tls, l->tls_context, l->fd, l->server_name);
+	if (r == 0) {
+		link_set_state(l, LINK_STATE_HANDSHAKE, TLS_HANDSHAKE_MS);
+		r = link_arm(l);
+	}
+	if (r < 0)
+		link_close(l, LINK_END_INTERNAL);
+	else
+		shake_hands(l); /* the dialler speaks first */
 }
 
 /* ---- goodbye ---- */
