@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The agent's control commands; names of members are in ctrl/agent_status.h. */
+
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "agent/agent_private.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/diag.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "ctrl/agent_status.h"
+#include "ctrl/ctrl_server.h"
+#include "tun/netlink.h"
+#include "wire/io_loop.h"
+#include "wire/proto.h"
+
+/* Each asks the kernel: more routes than this are listed without interface and source. */
+#define ROUTES_LOOKED_UP_MAX 256
+#define DIAG_TEXT_MAX	     16384
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text && *text)
+		json_object_set_new(object, key, json_string(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+/* ---- status and connections ---- */
+
+static json_t *describe_connection(const struct agent *a, unsigned int index, uint64_t now_ms)
+{
+	struct supervisor_connection c;
+	json_t *row = json_object();
+	char edge[ENDPOINT_TEXT_MAX];
+
+	supervisor_get_connection(a->supervisor, index, &c);
+	set_number(row, CONNECTION_INDEX, index);
+	if (c.has_edge)
+		set_text(row, CONNECTION_EDGE, endpoint_format(&c.edge, edge));
+	set_text(row, CONNECTION_LOCATION, c.location);
+	set_text(row, CONNECTION_STATE, uplink_state_name(c.state));
+	set_number(row, CONNECTION_SINCE_S, c.since_ms ? (now_ms - c.since_ms) / MSEC_PER_SEC : 0);
+	if (c.stats.rtt_us)
+		set_number(row, CONNECTION_RTT_US, c.stats.rtt_us);
+	set_number(row, CONNECTION_STREAMS, c.stats.n_streams);
+	set_number(row, CONNECTION_BYTES_IN, c.stats.bytes_in);
+	set_number(row, CONNECTION_BYTES_OUT, c.stats.bytes_out);
+	json_object_set_new(row, CONNECTION_SUSPECT, json_boolean(c.stats.suspect));
+	set_text(row, CONNECTION_LAST_ERROR, c.last_error);
+	return row;
+}
+
+static json_t *list_connections(const struct agent *a)
+{
+	uint64_t now_ms = io_loop_now_ms(a->loop);
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < supervisor_n_uplinks(a->supervisor); i++)
+		json_array_append_new(list, describe_connection(a, i, now_ms));
+	return list;
+}
+
+static json_t *list_edge_features(const struct agent *a)
+{
+	struct supervisor_link links[SUPERVISOR_UPLINKS_MAX];
+	size_t n = supervisor_links(a->supervisor, links, ARRAY_SIZE(links));
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const char *text = edge_link_features(links[i].el);
+
+		if (!edge_link_is_adit(links[i].el))
+			continue;
+		json_array_append_new(list, json_string(FEATURE_ADIT));
+		for (size_t k = 0; *text; text += k + (text[k] == ';')) {
+			k = strcspn(text, ";");
+			if (k)
+				json_array_append_new(list, json_stringn(text, k));
+		}
+		break;
+	}
+	return list;
+}
+
+static json_t *describe_tunnel(const struct agent *a)
+{
+	json_t *tunnel = json_object();
+	char id[UUID_TEXT_MAX];
+
+	set_text(tunnel, STATUS_TUNNEL_ID, uuid_format(&a->credentials.tunnel_id, id));
+	set_text(tunnel, STATUS_TUNNEL_NAME, a->service.file.tunnel_name);
+	return tunnel;
+}
+
+static void run_status(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
+{
+	const struct agent *a = ctx;
+	const struct agent_service *sv = &a->service;
+	json_t *status = json_object();
+	char id[UUID_TEXT_MAX];
+
+	json_object_set_new(status, STATUS_TUNNEL, describe_tunnel(a));
+	set_text(status, STATUS_STATE, health_name(sv->health));
+	set_number(status, STATUS_EXPECTED, supervisor_n_uplinks(a->supervisor));
+	set_number(status, STATUS_REGISTERED, supervisor_n_registered(a->supervisor));
+	set_number(status, STATUS_SINCE, (uint64_t)sv->since_s);
+	set_text(status, STATUS_CONNECTOR_ID, uuid_format(&a->connector_id, id));
+	set_text(status, STATUS_VERSION, ADIT_VERSION);
+	set_number(status, STATUS_PID, (uint64_t)getpid());
+	set_number(status, STATUS_UPTIME_S,
+		   (io_loop_now_ms(a->loop) - sv->started_ms) / MSEC_PER_SEC);
+	json_object_set_new(status, STATUS_EDGE_FEATURES, list_edge_features(a));
+	json_object_set_new(status, STATUS_DRAINING, json_boolean(a->phase != AGENT_PHASE_RUNNING));
+	json_object_set_new(status, STATUS_CONNECTIONS, list_connections(a));
+	ctrl_reply_ok(req, status);
+}
+
+static void run_connections(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
+{
+	ctrl_reply_ok(req, json_pack("{s:o}", STATUS_CONNECTIONS, list_connections(ctx)));
+}
+
+/* ---- routes ---- */
+
+/* The address that a packet for @route would go to, as an example of its network. */
+static struct ip_addr example_of(const struct route_setting *route)
+{
+	struct ip_addr ip = route->network.ip;
+
+	if (route->has_via && route->via.ip.family)
+		return route->via.ip;
+	/* The network's own address would be answered as a broadcast. */
+	if (!prefix_is_single(&route->network))
+		ip.bytes[ip_bits(&ip) / 8 - 1] |= 1;
+	return ip;
+}
+
+static void add_path(json_t *row, const struct route_setting *route)
+{
+	struct ip_addr ip = example_of(route);
+	struct netlink_path path;
+	char source[IP_TEXT_MAX];
+
+	if (netlink_route_get(&ip, &path) < 0)
+		return;
+	set_text(row, ROUTE_INTERFACE, path.interface);
+	if (path.source.family)
+		set_text(row, ROUTE_SOURCE, ip_format(&path.source, source));
+}
+
+static void add_via(json_t *row, const struct route_setting *route)
+{
+	struct endpoint ep = {.ip = route->via.ip, .port = route->via.port};
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (!route->has_via)
+		return;
+	if (!ep.ip.family)
+		json_object_set_new(row, ROUTE_VIA, json_sprintf(":%u", ep.port));
+	else
+		set_text(row, ROUTE_VIA,
+			 ep.port ? endpoint_format(&ep, text) : ip_format(&ep.ip, text));
+}
+
+static json_t *describe_route(const struct agent *a, size_t i)
+{
+	const struct route_setting *route = &a->live->routes[i];
+	char network[PREFIX_TEXT_MAX], ports[PORTS_TEXT_MAX];
+	enum advertise_state state = ADVERTISE_STATE_PENDING;
+	const char *reason = "";
+	json_t *row = json_object();
+	const struct route_set *set = advertise_routes(a->routes.advertise);
+
+	/* After a reload the set that is in force lags behind while a call is out. */
+	if (set->n_routes == a->live->n_routes)
+		state = advertise_entry_state(a->routes.advertise, set->n_vnets + i, &reason);
+	set_text(row, ROUTE_NETWORK, prefix_format(&route->network, network));
+	set_text(row, ROUTE_VIRTUAL_NETWORK, route->virtual_network);
+	set_text(row, ROUTE_COMMENT, route->comment);
+	add_via(row, route);
+	if (route->ports.n)
+		set_text(row, ROUTE_PORTS, ports_format(&route->ports, ports));
+	set_text(row, ROUTE_STATE, advertise_state_name(state));
+	set_text(row, ROUTE_REASON, reason);
+	if (i < ROUTES_LOOKED_UP_MAX)
+		add_path(row, route);
+	return row;
+}
+
+static const char *routes_note(const struct agent *a)
+{
+	const char *reason;
+
+	if (supervisor_n_registered(a->supervisor) == 0)
+		return "not connected to an edge";
+	if (a->live->n_routes &&
+	    advertise_entry_state(a->routes.advertise, 0, &reason) == ADVERTISE_STATE_OPERATOR)
+		return "this edge takes no routes from agents: its operator adds them there";
+	return NULL;
+}
+
+static void run_routes(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
+{
+	const struct agent *a = ctx;
+	json_t *result = json_object();
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->live->n_routes; i++)
+		json_array_append_new(list, describe_route(a, i));
+	json_object_set_new(result, ROUTES_ROUTES, list);
+	set_text(result, ROUTES_NOTE, routes_note(a));
+	ctrl_reply_ok(req, result);
+}
+
+/* ---- reload ---- */
+
+static void run_reload(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
+{
+	struct agent *a = ctx;
+	char text[DIAG_TEXT_MAX];
+	struct diag diag;
+	json_t *result;
+
+	if (a->phase != AGENT_PHASE_RUNNING) {
+		ctrl_reply_error(req, "unavailable", "the agent is shutting down");
+		return;
+	}
+	diag_init(&diag, a->opt->config_path);
+	if (agent_reload(a, &diag, &result) == 0) {
+		ctrl_reply_ok(req, result);
+	} else {
+		diag_format(&diag, text, sizeof(text));
+		ctrl_reply_error(req, AGENT_ERROR_CONFIG, "%s", text);
+		log_warn("config not reloaded", log_text("reason", text));
+	}
+	diag_deinit(&diag);
+}
+
+static const struct ctrl_command commands[] = {
+	{.name = AGENT_COMMAND_CONNECTIONS, .run = run_connections, .help = "connections"},
+	{.name = AGENT_COMMAND_RELOAD, .changes = true, .run = run_reload, .help = "reload"},
+	{.name = AGENT_COMMAND_ROUTES, .run = run_routes, .help = "routes and their states"},
+	{.name = AGENT_COMMAND_STATUS, .run = run_status, .help = "state of the tunnel"},
+};
+
+/* ---- the socket ---- */
+
+/* In a container nobody has made /run/adit yet. */
+static void make_parent(const char *path)
+{
+	char folder[4096];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	if (!n || n >= sizeof(folder))
+		return;
+	memcpy(folder, path, n);
+	folder[n] = '\0';
+	dir_make(folder, 0755);
+}
+
+int agent_ctrl_open(struct agent *a)
+{
+	const char *path = a->boot->control_socket;
+	int r;
+
+	make_parent(path);
+	r = ctrl_server_new(&a->ctrl, &a->uv, path, commands, ARRAY_SIZE(commands), a);
+	if (r == CTRL_E_RUNNING) {
+		log_error("another agent is running", log_text("control_socket", path));
+		return AGENT_EXIT_RUNNING;
+	}
+	if (r < 0) {
+		log_error("no control socket", log_text("control_socket", path),
+			  log_text("reason", strerror(-r)));
+		return AGENT_EXIT_CONFIG;
+	}
+	return AGENT_EXIT_OK;
+}

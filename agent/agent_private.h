@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* agent_private - the owner object; shared by agent.c and its agent_*.c, nobody else */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "agent/advertise.h"
+#include "agent/agent.h"
+#include "agent/credentials.h"
+#include "agent/dispatch.h"
+#include "agent/edge_discovery.h"
+#include "agent/origin.h"
+#include "agent/remote_config.h"
+#include "agent/supervisor.h"
+#include "base/health.h"
+#include "base/uuid.h"
+#include "ctrl/state_file.h"
+#include "wire/registration.h"
+
+struct ctrl_server;
+struct diag;
+struct io_loop;
+struct resolver;
+struct tls_context;
+
+enum agent_phase {
+	AGENT_PHASE_RUNNING,
+	AGENT_PHASE_DRAINING,
+	AGENT_PHASE_LEAVING,
+};
+
+/* What systemd, monitoring and the state file are told; agent_service.c. */
+struct agent_service {
+	struct state_file file;
+	enum health health;
+	unsigned int n_registered;
+	int64_t since_s; /* of the health, 1970 UTC */
+	uint64_t started_ms;
+	bool ready; /* READY=1 was sent */
+	bool told;  /* the first state was */
+	uv_timer_t ready_timer;
+	uv_timer_t watchdog;
+	uv_timer_t sweep; /* of idle control clients */
+	bool save_failed; /* and was logged */
+};
+
+/* agent_routes.c */
+struct agent_routes {
+	struct advertise *advertise;
+	bool told_stock; /* that routes are the operator's there */
+};
+
+struct agent {
+	const struct agent_options *opt;
+	enum agent_phase phase;
+	int exit_code;
+	bool cut_short; /* LEAVING took too long */
+	uv_loop_t uv;
+	bool has_loop; /* and my handles are initialised */
+	struct io_loop *loop;
+	struct settings *boot; /* as started: what can't change without a restart */
+	struct settings *live; /* as reloaded; may be the same */
+	struct credentials credentials;
+	struct uuid connector_id;
+	char arch[32];
+	struct registration_request identity;
+	struct tls_context *tls;
+	struct resolver *resolver;
+	struct edge_discovery *discovery;
+	struct origins *origins;
+	struct remote_config remote;
+	struct dispatch *dispatch;
+	struct supervisor *supervisor;
+	struct ctrl_server *ctrl;
+	struct agent_routes routes;
+	struct agent_service service;
+	uv_signal_t signals[3];
+	uv_timer_t last_timer; /* bounds DRAINING and LEAVING */
+};
+
+/* ---- agent.c ---- */
+
+/* From a signal: drain; the second time, leave. */
+void agent_stop(struct agent *a);
+/* Leave at once with @exit_code. */
+void agent_leave(struct agent *a, int exit_code);
+/* From the supervisor, as its last event. */
+void agent_stopped(struct agent *a);
+
+/* ---- agent_setup.c ---- */
+
+/* Builds everything up to (not including) the first dial. 0 or an exit code, reported. */
+int agent_set_up(struct agent *a);
+/* Stops what would keep the loop running: signals, timers, control socket, lookups. */
+void agent_let_go(struct agent *a);
+/* Of a half-built one, too. The loop is run dry here. */
+void agent_tear_down(struct agent *a);
+
+/* ---- agent_service.c ---- */
+
+/* Reads the state file (a.k.a. who were we). 0 or an exit code, reported. */
+int agent_service_load(struct agent *a);
+void agent_service_start(struct agent *a);
+/* Tells whoever should know when the health has changed. */
+void agent_service_update(struct agent *a);
+void agent_service_reloading(void);
+void agent_service_reloaded(struct agent *a);
+void agent_service_stopping(struct agent *a);
+/* Leaves the state file as a stopped agent's. */
+void agent_service_end(struct agent *a);
+
+/* ---- agent_routes.c ---- */
+
+/* Takes the routes of a->live. */
+void agent_routes_load(struct agent *a);
+/* Sends what is due; returns when to call again. */
+uint64_t agent_routes_settle(struct agent *a, uint64_t now_ms);
+void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
+			   const struct route_verdict *verdicts, size_t n_verdicts, bool send_all,
+			   const char *failed);
+
+/* ---- agent_reload.c ---- */
+
+struct json_t; /* jansson's */
+
+/*
+ * Reads the config again. 0: in force, and *@resultp (may be NULL) says what changed;
+ * -EINVAL: nothing changed, @diag says why.
+ */
+int agent_reload(struct agent *a, struct diag *diag, struct json_t **resultp);
+/* What stock agents tell their edge about themselves, from a->live. */
+void agent_set_local_config(struct agent *a);
+
+/* ---- agent_ctrl.c ---- */
+
+/* Opens the control socket. 0 or an exit code, reported. */
+int agent_ctrl_open(struct agent *a);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What the outside is told: systemd by notify, monitoring by the state file, the log.
+ *
+ * READY=1 comes with the first registration, but at the latest 10 s after the start: an
+ * edge that is away must not make systemd kill an agent that would find it later.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent_private.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "ctrl/ctrl_server.h"
+
+#define READY_AFTER_MS	10000
+#define SWEEP_EVERY_MS	10000
+#define STATUS_TEXT_MAX 128
+
+static int64_t wall_s(void)
+{
+	return clock_wall_ms() / (int64_t)MSEC_PER_SEC;
+}
+
+/* ---- the state file ---- */
+
+static void save_state(struct agent *a, enum health state, int64_t pid)
+{
+	struct state_file *file = &a->service.file;
+	int r;
+
+	file->state = state;
+	file->pid = pid;
+	file->updated = wall_s();
+	r = state_file_save(a->boot->state_dir, file);
+	if (r < 0 && !a->service.save_failed)
+		log_warn("state file not written", log_text("directory", a->boot->state_dir),
+			 log_text("reason", strerror(-r)));
+	a->service.save_failed = r < 0;
+}
+
+/* Another tunnel's past says nothing about ours. */
+static void claim_state(struct agent *a)
+{
+	struct state_file *file = &a->service.file;
+
+	if (!uuid_equal(&file->tunnel_id, &a->credentials.tunnel_id))
+		file->ever_registered = false;
+	file->tunnel_id = a->credentials.tunnel_id;
+	snprintf(file->tunnel_name, sizeof(file->tunnel_name), "%s",
+		 a->boot->tunnel ? a->boot->tunnel : "");
+}
+
+int agent_service_load(struct agent *a)
+{
+	char why[STATE_FILE_WHY_MAX];
+	int r = dir_make(a->boot->state_dir, 0755);
+
+	if (r < 0) {
+		log_error("no state directory", log_text("directory", a->boot->state_dir),
+			  log_text("reason", strerror(-r)));
+		return AGENT_EXIT_CONFIG;
+	}
+	r = state_file_load_or_new(a->boot->state_dir, &a->service.file, why);
+	if (r == STATE_FILE_E_CORRUPT) {
+		log_warn("state file is unreadable, starting a new one", log_text("reason", why));
+		a->service.file =
+			(struct state_file){.instance_id = uuid_random(), .state = HEALTH_INACTIVE};
+	} else if (r < 0) {
+		log_error("state file is unreadable", log_text("reason", why));
+		return AGENT_EXIT_CONFIG;
+	}
+	claim_state(a);
+	return AGENT_EXIT_OK;
+}
+
+/* ---- systemd ---- */
+
+static void tell_status(const struct agent *a, const char *prefix)
+{
+	const struct agent_service *sv = &a->service;
+	char text[STATUS_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%sSTATUS=%s: %u of %u connections\n", prefix,
+		 health_name(sv->health), sv->n_registered, supervisor_n_uplinks(a->supervisor));
+	notify_send(text);
+}
+
+static void get_ready(struct agent *a)
+{
+	if (a->service.ready)
+		return;
+	a->service.ready = true;
+	tell_status(a, "READY=1\n");
+}
+
+static void ready_cb(uv_timer_t *timer)
+{
+	get_ready(timer->data);
+}
+
+static void watchdog_cb(uv_timer_t *timer)
+{
+	(void)timer;
+	notify_send("WATCHDOG=1\n");
+}
+
+static void sweep_cb(uv_timer_t *timer)
+{
+	struct agent *a = timer->data;
+
+	ctrl_server_sweep(a->ctrl, uv_now(&a->uv));
+}
+
+void agent_service_start(struct agent *a)
+{
+	struct agent_service *sv = &a->service;
+	uint64_t watchdog_ms = notify_watchdog_ms();
+
+	sv->started_ms = clock_boot_ms();
+	uv_update_time(&a->uv);
+	uv_timer_start(&sv->ready_timer, ready_cb, READY_AFTER_MS, 0);
+	uv_timer_start(&sv->sweep, sweep_cb, SWEEP_EVERY_MS, SWEEP_EVERY_MS);
+	if (watchdog_ms)
+		uv_timer_start(&sv->watchdog, watchdog_cb, 0, (watchdog_ms + 1) / 2);
+	agent_service_update(a);
+}
+
+void agent_service_reloading(void)
+{
+	char text[STATUS_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+		 (unsigned long long)clock_monotonic_us());
+	notify_send(text);
+}
+
+void agent_service_reloaded(struct agent *a)
+{
+	a->service.ready = true;
+	tell_status(a, "READY=1\n");
+}
+
+void agent_service_stopping(struct agent *a)
+{
+	(void)a;
+	notify_send("STOPPING=1\nSTATUS=shutting down\n");
+}
+
+/* ---- health ---- */
+
+static void log_health(const struct agent *a)
+{
+	const struct agent_service *sv = &a->service;
+	enum log_level level =
+		sv->health == HEALTH_HEALTHY || !sv->told ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+
+	LOG_AT(level, "tunnel state", log_text("state", health_name(sv->health)),
+	       log_int("registered", sv->n_registered),
+	       log_int("expected", supervisor_n_uplinks(a->supervisor)), LOG_END);
+}
+
+void agent_service_update(struct agent *a)
+{
+	struct agent_service *sv = &a->service;
+	unsigned int n = supervisor_n_registered(a->supervisor);
+	bool ever = sv->file.ever_registered || n > 0;
+	enum health health = health_of(supervisor_n_uplinks(a->supervisor), n, ever);
+
+	if (a->phase != AGENT_PHASE_RUNNING ||
+	    (sv->told && n == sv->n_registered && health == sv->health))
+		return;
+	sv->n_registered = n;
+	sv->file.ever_registered = ever;
+	if (!sv->told || health != sv->health) {
+		sv->health = health;
+		sv->since_s = wall_s();
+		log_health(a);
+		save_state(a, health, getpid());
+	}
+	sv->told = true;
+	if (n > 0 && !sv->ready)
+		get_ready(a);
+	else
+		tell_status(a, "");
+}
+
+void agent_service_end(struct agent *a)
+{
+	if (a->service.told)
+		save_state(a, a->service.file.ever_registered ? HEALTH_DOWN : HEALTH_INACTIVE, 0);
+}
