@@ -87,7 +87,7 @@ static void body_data(void *ctx, struct h2_stream *stream, const uint8_t *data, 
 		return;
 	log_warn("remote configuration is too large", log_int("limit_bytes", CONFIG_BODY_MAX));
 	end_body(p);
-	reply_refuse(stream, STREAM_ERROR_LIMIT);
+	reply_refuse(stream, STREAM_ERROR_INTERNAL);
 }
 
 static void body_eof(void *ctx, struct h2_stream *stream)

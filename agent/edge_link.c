@@ -235,6 +235,12 @@ int edge_link_advertise(struct edge_link *el, const struct uuid *instance_id, ui
 					RPC_MS);
 }
 
+void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_ms)
+{
+	if (el->phase == CONTROL_OPEN)
+		control_client_push_config(el->rpc, json, now_ms, RPC_MS);
+}
+
 uint64_t edge_link_deadline_ms(const struct edge_link *el)
 {
 	bool running = el->phase == CONTROL_OPEN || el->phase == CONTROL_LEAVING;

@@ -76,6 +76,9 @@ void edge_link_unregister(struct edge_link *el, uint32_t timeout_ms, uint64_t no
 int edge_link_advertise(struct edge_link *el, const struct uuid *instance_id, uint64_t generation,
 			const struct route_set *set, bool hash_only, uint64_t now_ms);
 
+/* Tells the edge what we are configured to do; stock shape. The answer does not matter. */
+void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_ms);
+
 /* RPC deadlines: when to call tick, UINT64_MAX for never. */
 uint64_t edge_link_deadline_ms(const struct edge_link *el);
 void edge_link_tick(struct edge_link *el, uint64_t now_ms);

@@ -170,20 +170,6 @@ static void refuse(struct flow *f, enum stream_error why, const char *reason)
 	end_flow(f);
 }
 
-static enum stream_error error_of(int r)
-{
-	switch (-r) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-	case EADDRNOTAVAIL: /* all local ports are taken */
-		return STREAM_ERROR_LIMIT;
-	default:
-		return stream_error_of_errno(r);
-	}
-}
-
 static void connect_poll_cb(uv_poll_t *poll, int status, int events)
 {
 	struct flow *f = poll->data;
@@ -193,7 +179,7 @@ static void connect_poll_cb(uv_poll_t *poll, int status, int events)
 	if (r == 0 && status < 0)
 		r = -ECONNABORTED;
 	if (r < 0)
-		refuse(f, error_of(r), strerror(-r));
+		refuse(f, stream_error_of_errno(r), strerror(-r));
 	else
 		start_relay(f);
 }
@@ -285,7 +271,7 @@ void origins_open(struct origins *o, const struct origin_request *req)
 		r = watch_connect(f);
 	}
 	if (r < 0)
-		refuse(f, error_of(r), strerror(-r));
+		refuse(f, stream_error_of_errno(r), strerror(-r));
 	else
 		h2_stream_set_events(req->stream, &dialling_events, f);
 }

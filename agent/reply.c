@@ -58,14 +58,14 @@ int reply_accept(struct h2_stream *stream)
 	return h2_stream_respond(stream, head, ARRAY_SIZE(head), false);
 }
 
-static int refuse(struct h2_stream *stream, const char *meta, enum stream_error why)
+static int refuse(struct h2_stream *stream, const char *status, const char *meta,
+		  enum stream_error why)
 {
-	const struct stream_error_info *info = stream_error_info(why);
 	char date[REPLY_DATE_MAX];
 	const struct h2_header head[] = {
-		{.name = ":status", .value = info->agent_status},
+		{.name = ":status", .value = status},
 		{.name = HDR_RESPONSE_META, .value = meta},
-		{.name = HDR_ADIT_ERROR, .value = info->name},
+		{.name = HDR_ADIT_ERROR, .value = stream_error_info(why)->name},
 		{.name = "content-length", .value = "0"},
 		{.name = "date", .value = date_now(date)},
 	};
@@ -78,12 +78,12 @@ static int refuse(struct h2_stream *stream, const char *meta, enum stream_error 
 
 int reply_refuse(struct h2_stream *stream, enum stream_error why)
 {
-	return refuse(stream, META_AGENT, why);
+	return refuse(stream, stream_error_info(why)->agent_status, META_AGENT, why);
 }
 
 int reply_flow_limited(struct h2_stream *stream)
 {
-	return refuse(stream, META_FLOW_LIMITED, STREAM_ERROR_LIMIT);
+	return refuse(stream, "502", META_FLOW_LIMITED, STREAM_ERROR_LIMIT);
 }
 
 int reply_config(struct h2_stream *stream, size_t n_body)

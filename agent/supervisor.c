@@ -190,9 +190,16 @@ struct supervisor *supervisor_free(struct supervisor *s)
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		slot_deinit(&s->slots[i]);
 	io_task_cancel(&s->settle);
+	free(s->local_config);
 	uv_close((uv_handle_t *)s->timer, timer_closed_cb);
 	free(s);
 	return NULL;
+}
+
+void supervisor_set_local_config(struct supervisor *s, const char *json)
+{
+	free(s->local_config);
+	s->local_config = xstrdup(json);
 }
 
 void supervisor_start(struct supervisor *s)

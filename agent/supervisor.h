@@ -60,6 +60,8 @@ void supervisor_start(struct supervisor *s);
 void supervisor_stop(struct supervisor *s, uint32_t grace_ms);
 /* Closes all. on_stopped follows, never at once. */
 void supervisor_kill(struct supervisor *s);
+/* What connection 0 tells an edge that does not manage us; copied. */
+void supervisor_set_local_config(struct supervisor *s, const char *json);
 /* Something outside changed (a stream ended, routes were reloaded): settle this turn. */
 void supervisor_poke(struct supervisor *s);
 

@@ -30,6 +30,7 @@ struct supervisor {
 	struct backoff discovery_backoff;
 	uint64_t discovered_ms; /* when the addresses were last asked for */
 	uint64_t discover_ms;	/* when to ask again, UINT64_MAX: not planned */
+	char *local_config;	/* JSON, NULL: nothing to tell */
 	struct io_task settle;
 	uv_timer_t *timer; /* on the heap: it closes after us */
 	bool unauthorized; /* to be reported */

@@ -70,6 +70,16 @@ static void log_registered(const struct slot *slot, const struct edge_link *el,
 		 log_text("peer", edge_link_is_adit(el) ? "adit" : "stock"));
 }
 
+/* Only stock's first connection does, and only while nobody manages it from afar. */
+static void push_local_config(const struct slot *slot, struct edge_link *el,
+			      const struct registration_details *details)
+{
+	const char *json = slot->supervisor->local_config;
+
+	if (slot->index == 0 && !details->remotely_managed && json)
+		edge_link_push_config(el, json, now_of(slot));
+}
+
 static void link_registered(void *ctx, struct edge_link *el,
 			    const struct registration_details *details,
 			    const struct registration_error *error)
@@ -81,6 +91,7 @@ static void link_registered(void *ctx, struct edge_link *el,
 		log_registered(slot, el, details);
 		uplink_on_registered(&slot->uplink, id, now_of(slot));
 		backoff_reset(&slot->supervisor->discovery_backoff);
+		push_local_config(slot, el, details);
 	} else {
 		uplink_on_refused(&slot->uplink, id, error->cause, error->retry_after_ns,
 				  now_of(slot));
