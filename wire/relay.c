@@ -175,7 +175,7 @@ static void stream_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_
 	side->stream = NULL;
 	if (!ended_well(side, h2_code))
 		relay_fail(side, 0);
-	side->bits |= SIDE_OUT_ENDED;
+	side->bits |= SIDE_IN_ENDED | SIDE_OUT_ENDED;
 	relay_post(side->relay);
 }
 
