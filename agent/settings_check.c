@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/settings_rows.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/settings.h"
-#include "agent/settings_rows.h"
 #include "base/diag.h"
 #include "routing/forbidden.h"
 #include "wire/proto.h"

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/settings_rows.h"
+
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/settings.h"
-#include "agent/settings_rows.h"
 #include "routing/forbidden.h"
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-#define WHY(...)   explain(why, __VA_ARGS__)
-
-PRINTF(2, 3) static int explain(char *why, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, SCHEMA_WHY_MAX, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
 
 /* ---- prefix ---- */
 
@@ -32,16 +21,20 @@ static int parse_prefix(const char *text, void *field, char *why)
 
 	switch ((enum prefix_outcome)prefix_parse(text, &p)) {
 	case PREFIX_E_SYNTAX:
-		return WHY("must be an address or a prefix, like 10.116.0.3 or 10.0.0.0/8");
+		return schema_refuse(
+			why, "must be an address or a prefix, like 10.116.0.3 or 10.0.0.0/8");
 	case PREFIX_E_HOST_BITS:
-		return WHY("%s has bits set behind the prefix: %s is meant, or the single "
-			   "address %.*s",
-			   text, prefix_format(&p, meant), (int)strcspn(text, "/"), text);
+		return schema_refuse(
+			why,
+			"%s has bits set behind the prefix: %s is meant, or the single "
+			"address %.*s",
+			text, prefix_format(&p, meant), (int)strcspn(text, "/"), text);
 	}
 	range = forbidden_prefix(&p);
 	if (range && !prefix_is_single(&p))
-		return WHY("%s is never served as a whole (%s): name single addresses", text,
-			   range);
+		return schema_refuse(why,
+				     "%s is never served as a whole (%s): name single addresses",
+				     text, range);
 	*(struct prefix *)field = p;
 	return 0;
 }
@@ -64,8 +57,10 @@ static int parse_ports(const char *text, void *field, char *why)
 	int r = ports_parse(text, field);
 
 	if (r == -E2BIG)
-		return WHY("more than %d port ranges", PORTS_RANGES_MAX);
-	return r < 0 ? WHY("must be ports from 1 to 65535 or ranges, like 22,8000-8100") : 0;
+		return schema_refuse(why, "more than %d port ranges", PORTS_RANGES_MAX);
+	return r < 0 ? schema_refuse(why,
+				     "must be ports from 1 to 65535 or ranges, like 22,8000-8100")
+		     : 0;
 }
 
 static void format_ports(const void *field, char *out)
@@ -101,12 +96,13 @@ static int parse_via(const char *text, void *field, char *why)
 	const char *range;
 
 	if (split_via(text, &via) < 0)
-		return WHY("must be an address, an address and a port, or a port, like 10.0.0.1, "
-			   "127.0.0.1:22 or :2222");
+		return schema_refuse(
+			why, "must be an address, an address and a port, or a port, like 10.0.0.1, "
+			     "127.0.0.1:22 or :2222");
 	via.ip = ip_canonical(&via.ip);
 	range = via.ip.family ? forbidden_range(&via.ip) : NULL;
 	if (range && !ip_is_loopback(&via.ip) && strcmp(range, "link-local") != 0)
-		return WHY("%s can't be a target (%s)", text, range);
+		return schema_refuse(why, "%s can't be a target (%s)", text, range);
 	*(struct via_setting *)field = via;
 	return 0;
 }
@@ -143,11 +139,13 @@ int settings_check_edge(const char *text, char *why)
 	if (strcmp(text, "cloudflare") == 0 || host_port_parse(text, host, &port) == 0)
 		return 0;
 	if (strncmp(text, "srv:", 4) == 0)
-		return is_name(text + 4) ? 0 : WHY("srv: needs a name, like srv:example.com");
+		return is_name(text + 4)
+			       ? 0
+			       : schema_refuse(why, "srv: needs a name, like srv:example.com");
 	snprintf(with_port, sizeof(with_port), strchr(text, ':') ? "[%s]:7844" : "%s:7844", text);
 	if (host_port_parse(with_port, host, &port) == 0)
-		return WHY("needs a port: %s", with_port);
-	return WHY("must be HOST:PORT, cloudflare or srv:NAME");
+		return schema_refuse(why, "needs a port: %s", with_port);
+	return schema_refuse(why, "must be HOST:PORT, cloudflare or srv:NAME");
 }
 
 int settings_check_host(const char *text, char *why)
@@ -159,7 +157,7 @@ int settings_check_host(const char *text, char *why)
 	snprintf(with_port, sizeof(with_port), "%s:1", text);
 	if (ip_parse(text, &ip) == 0 || host_port_parse(with_port, host, &port) == 0)
 		return 0;
-	return WHY("must be a host name or an address, without a port");
+	return schema_refuse(why, "must be a host name or an address, without a port");
 }
 
 int settings_check_resolver(const char *text, char *why)
@@ -173,13 +171,16 @@ int settings_check_resolver(const char *text, char *why)
 		text += strspn(text, " ");
 		snprintf(part, sizeof(part), "%.*s", (int)strcspn(text, ","), text);
 		if (ip_parse(part, &ip) < 0 && endpoint_parse(part, &ep) < 0)
-			return WHY("must be addresses with or without a port, like 10.0.0.53 or "
-				   "[::1]:5353");
+			return schema_refuse(
+				why, "must be addresses with or without a port, like 10.0.0.53 or "
+				     "[::1]:5353");
 	}
 	return 0;
 }
 
 int settings_check_vnet(const char *text, char *why)
 {
-	return is_name(text) ? 0 : WHY("must be of letters, digits, \".\", \"_\" and \"-\"");
+	return is_name(text)
+		       ? 0
+		       : schema_refuse(why, "must be of letters, digits, \".\", \"_\" and \"-\"");
 }

@@ -21,6 +21,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/compiler.h"
+
 struct diag;
 struct schema;
 
@@ -52,6 +54,9 @@ enum schema_flag {
 };
 
 #define SCHEMA_WHY_MAX 512
+
+/* Writes the reason into @why (SCHEMA_WHY_MAX bytes) and returns -EINVAL. */
+int schema_refuse(char *why, const char *fmt, ...) PRINTF(2, 3);
 
 /* A value type of the caller's. */
 struct schema_codec {

@@ -15,9 +15,7 @@
 #include "base/quantity.h"
 #include "base/utf8.h"
 
-#define WHY(...) explain(why, __VA_ARGS__)
-
-PRINTF(2, 3) static int explain(char *why, const char *fmt, ...)
+int schema_refuse(char *why, const char *fmt, ...)
 {
 	va_list args;
 
@@ -67,23 +65,23 @@ static int check_number(const struct schema_row *row, int r, uint64_t n, const c
 	char limits[SCHEMA_WHY_MAX];
 
 	if (r == -EINVAL)
-		return WHY("must be %s", shape);
+		return schema_refuse(why, "must be %s", shape);
 	if (r == 0 && n >= row->min && n <= max_of(row))
 		return 0;
 	schema_value_limits(row, limits);
-	return WHY("must be %s", limits[0] ? limits : "smaller");
+	return schema_refuse(why, "must be %s", limits[0] ? limits : "smaller");
 }
 
 static int check_text(const struct schema_row *row, const char *text, char *why)
 {
 	if (row->max && strlen(text) > row->max)
-		return WHY("longer than %" PRIu64 " characters", row->max);
+		return schema_refuse(why, "longer than %" PRIu64 " characters", row->max);
 	for (const char *p = text, *end = text + strlen(text); p < end;) {
 		uint32_t rune;
 
 		p += utf8_next(p, (size_t)(end - p), &rune);
 		if (!utf8_is_printable(rune))
-			return WHY("holds a control character or broken UTF-8");
+			return schema_refuse(why, "holds a control character or broken UTF-8");
 	}
 	return row->check ? row->check(text, why) : 0;
 }
@@ -111,7 +109,7 @@ static const struct schema_name *find_name(const struct schema_row *row, const c
 			return name;
 	}
 	list_names(row->names, list, sizeof(list));
-	WHY("must be %s", list);
+	schema_refuse(why, "must be %s", list);
 	return NULL;
 }
 
@@ -131,7 +129,7 @@ static int set_bool(const struct schema_row *row, void *field, const char *text,
 			return 0;
 		}
 	}
-	return WHY("must be on or off");
+	return schema_refuse(why, "must be on or off");
 }
 
 static int set_u32(const struct schema_row *row, void *field, const char *text, char *why)
@@ -175,7 +173,7 @@ static int set_string(const struct schema_row *row, void *field, const char *tex
 	if (r < 0)
 		return r;
 	if (!*text)
-		return WHY("is empty: give a value or remove the line");
+		return schema_refuse(why, "is empty: give a value or remove the line");
 	if (row->names && !find_name(row, text, why))
 		return -EINVAL;
 	free(*(char **)field);
@@ -315,11 +313,12 @@ int schema_value_reserve(const struct schema_row *row, void *base, size_t n,
 
 	schema_value_clear(row, base);
 	if (n > row->max)
-		return WHY("%zu entries, at most %" PRIu64 " are possible", n, row->max);
+		return schema_refuse(why, "%zu entries, at most %" PRIu64 " are possible", n,
+				     row->max);
 	if (!n)
 		return 0;
 	*array = calloc(n, item_size(row));
-	return *array ? 0 : WHY("no memory for %zu entries", n);
+	return *array ? 0 : schema_refuse(why, "no memory for %zu entries", n);
 }
 
 int schema_value_add(const struct schema_row *row, void *base, const char *text,
@@ -416,7 +415,8 @@ void schema_value_clear(const struct schema_row *row, void *base)
 
 static int parse_ip(const char *text, void *field, char *why)
 {
-	return ip_parse(text, field) < 0 ? WHY("must be an IPv4 or IPv6 address") : 0;
+	return ip_parse(text, field) < 0 ? schema_refuse(why, "must be an IPv4 or IPv6 address")
+					 : 0;
 }
 
 static void format_ip(const void *field, char *out)
@@ -431,7 +431,8 @@ static void format_ip(const void *field, char *out)
 static int parse_endpoint(const char *text, void *field, char *why)
 {
 	if (endpoint_parse(text, field) < 0)
-		return WHY("must be an address and a port, like 127.0.0.1:7844 or [::]:7844");
+		return schema_refuse(
+			why, "must be an address and a port, like 127.0.0.1:7844 or [::]:7844");
 	return 0;
 }
 
