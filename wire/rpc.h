@@ -62,9 +62,9 @@ typedef void (*rpc_done)(void *ctx, uint64_t tag, const struct rpc_result *resul
 struct rpc_events {
 	/* One whole message; copy it. */
 	void (*on_send)(void *ctx, const uint8_t *data, size_t n);
-	/* A call on our bootstrap capability: answer it once, now or later, by @answer, which
+	/* A call on our bootstrap capability: answer it once, now or later, by @token, which
 	 * never names another call. NULL: this end exports nothing. @params is borrowed. */
-	void (*on_call)(void *ctx, uint32_t answer, uint64_t iface, uint16_t method,
+	void (*on_call)(void *ctx, uint32_t token, uint64_t iface, uint16_t method,
 			struct capnp_struct params);
 	/* Last event. @text for people. */
 	void (*on_end)(void *ctx, enum rpc_end why, const char *text);
@@ -95,9 +95,10 @@ int rpc_bootstrap(struct rpc *r, uint64_t deadline_ms);
  */
 int rpc_call(struct rpc *r, const struct rpc_call *call, uint64_t deadline_ms);
 
-/* Answers. 0; -ENOENT: not open (any more); -EMSGSIZE, -ENOMEM: still open. */
-int rpc_return(struct rpc *r, uint32_t answer, rpc_fill fill, const void *value);
-int rpc_return_exception(struct rpc *r, uint32_t answer, enum rpc_exception_type type,
+/* Answers the call that on_call named @token. 0; -ENOENT: not open (any more); -EMSGSIZE, -ENOMEM:
+ * still open. */
+int rpc_return(struct rpc *r, uint32_t token, rpc_fill fill, const void *value);
+int rpc_return_exception(struct rpc *r, uint32_t token, enum rpc_exception_type type,
 			 const char *reason);
 
 /* Release of the bootstrap capability, and Abort "rpc: shutdown", as stock; then closed. */

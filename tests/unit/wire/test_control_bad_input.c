@@ -177,7 +177,7 @@ static void feed(struct peer *p, const uint8_t *bytes, size_t n)
 
 static void flip(uint8_t *bytes, size_t n)
 {
-	for (uint32_t left = 1 + next_random() % 4; left; left--)
+	for (uint32_t left = 1 + next_random() % 4; n && left; left--)
 		bytes[next_random() % n] ^= (uint8_t)(1u << next_random() % 8);
 }
 
