@@ -8,13 +8,14 @@
 #include "base/addr.h"
 
 struct netlink_path {
-	char interface[IF_NAMESIZE];
+	char interface[IF_NAMESIZE]; /* "" if it has none */
 	struct ip_addr source;	/* preferred source; family 0 if none */
 	struct ip_addr gateway;	/* family 0: directly attached */
 };
 
 /*
- * How this host reaches @ip now (RTM_GETROUTE). 0, -ENETUNREACH/-EHOSTUNREACH when it
- * doesn't, or another -errno (no netlink here).
+ * How this host reaches @ip now (RTM_GETROUTE). Synchronous: the kernel answers
+ * at once. 0; -ENETUNREACH (no route) or -EHOSTUNREACH, -EACCES, -EINVAL (an
+ * "unreachable", "prohibit" or "blackhole" route) when it doesn't; or another -errno.
  */
 int netlink_route_get(const struct ip_addr *ip, struct netlink_path *pathp);
