@@ -177,7 +177,7 @@ static void feed(struct peer *p, const uint8_t *bytes, size_t n)
 
 static void flip(uint8_t *bytes, size_t n)
 {
-	for (uint32_t left = 1 + next_random() % 4; n && left; left--)
+	for (uint32_t left = 1 + next_random() % 4; left; left--)
 		bytes[next_random() % n] ^= (uint8_t)(1u << next_random() % 8);
 }
 
@@ -212,10 +212,10 @@ static void run_side(const char *pattern, bool for_server)
 	assert_in_range(found.gl_pathc, 1, CAPTURES_MAX);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		assert_int_equal(file_read(found.gl_pathv[i], 1 << 20, &data[i], &n[i]), 0);
-	for (size_t round = 0; round < FLIP_ROUNDS / 2; round++) {
-		size_t i = round % found.gl_pathc;
-
+	for (size_t round = 0, i = 0; round < FLIP_ROUNDS / 2; round++) {
 		run_flipped(data[i], n[i], for_server);
+		if (++i == found.gl_pathc)
+			i = 0;
 	}
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		free(data[i]);
