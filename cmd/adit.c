@@ -9,6 +9,7 @@ static const struct command rows[] = {
 	{"connections", cmd_connections, "the agent's connections to the edge"},
 	{"reload", cmd_reload, "make the agent read its config again"},
 	{"routes", cmd_routes, "the routes that the agent advertises"},
+	{"run", cmd_run, "run the agent"},
 	{"status", cmd_status, "state of the tunnel; exit status for monitoring"},
 };
 

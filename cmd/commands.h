@@ -49,6 +49,7 @@ int cmd_config(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 
 /* The commands of `adit-edge`; each lives in edge_<family>.c and has a row in adit_edge.c. */
