@@ -153,20 +153,17 @@ static void drop_link(struct slot *slot, struct edge_link *el)
 	list_remove(edge_link_node(el));
 }
 
-static bool is_address_trouble(enum link_end why)
-{
-	return why == LINK_END_CONNECT || why == LINK_END_TLS || why == LINK_END_CERTIFICATE ||
-	       why == LINK_END_TIMEOUT;
-}
-
 static void link_closed(void *ctx, struct edge_link *el, enum link_end why, const char *reason)
 {
 	struct slot *slot = ctx;
+	uint32_t id = edge_link_id(el);
 
+	(void)why;
 	drop_link(slot, el);
-	if (is_address_trouble(why))
+	/* It never got as far as a registration: the address is worth less than others. */
+	if (id == slot->uplink.current && slot->uplink.state < UPLINK_STATE_REGISTERED)
 		supervisor_address_failed(slot->supervisor, &edge_link_address(el)->ep);
-	uplink_on_closed(&slot->uplink, edge_link_id(el), reason, now_of(slot));
+	uplink_on_closed(&slot->uplink, id, reason, now_of(slot));
 	supervisor_touch(slot->supervisor);
 }
 

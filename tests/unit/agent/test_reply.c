@@ -135,14 +135,14 @@ static void run(struct pair *p, int (*reply)(struct h2_stream *stream),
 		.resets_per_s = 10,
 	};
 	static const struct h2_header request[] = {
-		{ .name = ":method", .value = "GET" },
-		{ .name = ":scheme", .value = "https" },
-		{ .name = ":path", .value = "/" },
-		{ .name = ":authority", .value = "10.0.0.1:22" },
+		{.name = ":method", .value = "GET"},
+		{.name = ":scheme", .value = "https"},
+		{.name = ":path", .value = "/"},
+		{.name = ":authority", .value = "10.0.0.1:22"},
 	};
 	struct h2_stream *stream;
 
-	*p = (struct pair){ .reply = reply, .expected = expected, .n_expected = n_expected };
+	*p = (struct pair){.reply = reply, .expected = expected, .n_expected = n_expected};
 	assert_int_equal(h2_session_new(&p->edge, H2_ROLE_OPENER, &limits, &edge_events, p), 0);
 	assert_int_equal(h2_session_new(&p->agent, H2_ROLE_ACCEPTOR, &limits, &agent_events, p), 0);
 	carry(p->agent, p->edge);
@@ -176,9 +176,9 @@ static int answer_config(struct h2_stream *stream)
 static void test_accept(void **state)
 {
 	static const char *const expected[][2] = {
-		{ ":status", "200" },
-		{ "cf-cloudflared-response-headers", "" },
-		{ "cf-cloudflared-response-meta", "{\"src\":\"origin\"}" },
+		{":status", "200"},
+		{"cf-cloudflared-response-headers", ""},
+		{"cf-cloudflared-response-meta", "{\"src\":\"origin\"}"},
 	};
 	struct pair p;
 
@@ -190,8 +190,8 @@ static void test_accept(void **state)
 static void test_control(void **state)
 {
 	static const char *const expected[][2] = {
-		{ ":status", "200" },
-		{ "content-type", "application/octet-stream" },
+		{":status", "200"},
+		{"content-type", "application/octet-stream"},
 	};
 	struct pair p;
 
@@ -203,16 +203,16 @@ static void test_control(void **state)
 static void test_refuse(void **state)
 {
 	static const char *const forbidden[][2] = {
-		{ ":status", "502" },
-		{ "cf-cloudflared-response-meta", "{\"src\":\"cloudflared\"}" },
-		{ "adit-error", "forbidden" },
-		{ "content-length", "0" },
+		{":status", "502"},
+		{"cf-cloudflared-response-meta", "{\"src\":\"cloudflared\"}"},
+		{"adit-error", "forbidden"},
+		{"content-length", "0"},
 	};
 	static const char *const draining[][2] = {
-		{ ":status", "503" },
-		{ "cf-cloudflared-response-meta", "{\"src\":\"cloudflared\"}" },
-		{ "adit-error", "draining" },
-		{ "content-length", "0" },
+		{":status", "503"},
+		{"cf-cloudflared-response-meta", "{\"src\":\"cloudflared\"}"},
+		{"adit-error", "draining"},
+		{"content-length", "0"},
 	};
 	struct pair p;
 
@@ -227,11 +227,11 @@ static void test_refuse(void **state)
 static void test_flow_limited(void **state)
 {
 	static const char *const expected[][2] = {
-		{ ":status", "502" },
-		{ "cf-cloudflared-response-meta",
-		  "{\"src\":\"cloudflared\",\"flow_rate_limited\":true}" },
-		{ "adit-error", "limit" },
-		{ "content-length", "0" },
+		{":status", "502"},
+		{"cf-cloudflared-response-meta",
+		 "{\"src\":\"cloudflared\",\"flow_rate_limited\":true}"},
+		{"adit-error", "limit"},
+		{"content-length", "0"},
 	};
 	struct pair p;
 
@@ -243,9 +243,9 @@ static void test_flow_limited(void **state)
 static void test_config(void **state)
 {
 	static const char *const expected[][2] = {
-		{ ":status", "200" },
-		{ "content-type", "text/plain; charset=utf-8" },
-		{ "content-length", "35" },
+		{":status", "200"},
+		{"content-type", "text/plain; charset=utf-8"},
+		{"content-length", "35"},
 	};
 	struct pair p;
 
@@ -267,9 +267,9 @@ static void test_date(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accept),	     cmocka_unit_test(test_control),
-		cmocka_unit_test(test_refuse),	     cmocka_unit_test(test_flow_limited),
-		cmocka_unit_test(test_config),	     cmocka_unit_test(test_date),
+		cmocka_unit_test(test_accept), cmocka_unit_test(test_control),
+		cmocka_unit_test(test_refuse), cmocka_unit_test(test_flow_limited),
+		cmocka_unit_test(test_config), cmocka_unit_test(test_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@
 /* ---- discovery ---- */
 
 struct edge_discovery {
-	unsigned int n_failures;	/* to come before a success */
+	unsigned int n_failures; /* to come before a success */
 	unsigned int n_started;
 	struct edge_address addrs[N_LISTENERS];
 	size_t n_addrs;
@@ -78,7 +78,7 @@ struct world {
 	uv_tcp_t *accepted[64];
 	size_t n_accepted;
 	size_t n_wanted;
-	bool hang_up;	/* close what comes at once */
+	bool hang_up; /* close what comes at once */
 	bool stopped;
 };
 
@@ -124,8 +124,8 @@ static void listen_on(struct world *w, size_t i)
 	strcpy(addr->server_name, "edge.test");
 }
 
-static void no_stream(void *ctx, unsigned int index, struct edge_link *el,
-		      struct h2_stream *stream, const struct h2_headers *hdrs)
+static void no_stream(void *ctx, unsigned int index, struct edge_link *el, struct h2_stream *stream,
+		      const struct h2_headers *hdrs)
 {
 	(void)ctx;
 	(void)index;
@@ -194,7 +194,7 @@ static void open_world(struct world *w, size_t n_addrs)
 	for (size_t i = 0; i < n_addrs; i++)
 		listen_on(w, i);
 	opt = (struct supervisor_options){
-		.link = { .loop = w->loop, .tls = w->tls },
+		.link = {.loop = w->loop, .tls = w->tls},
 		.discovery = &w->discovery,
 		.identity = &w->identity,
 		.n_uplinks = 4,
@@ -215,7 +215,8 @@ static void close_cb(uv_handle_t *handle, void *arg)
 static void close_world(struct world *w)
 {
 	supervisor_kill(w->supervisor);
-	uv_run(&w->uv, UV_RUN_DEFAULT);
+	if (!w->stopped)
+		uv_run(&w->uv, UV_RUN_DEFAULT);
 	assert_true(w->stopped);
 	supervisor_free(w->supervisor);
 	uv_walk(&w->uv, close_cb, w);
@@ -332,12 +333,9 @@ static void test_stop_before_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spread),
-		cmocka_unit_test(test_two_addresses),
-		cmocka_unit_test(test_single_address),
-		cmocka_unit_test(test_lookup_fails_first),
-		cmocka_unit_test(test_looks_up_again),
-		cmocka_unit_test(test_stop_before_anything),
+		cmocka_unit_test(test_spread),	       cmocka_unit_test(test_two_addresses),
+		cmocka_unit_test(test_single_address), cmocka_unit_test(test_lookup_fails_first),
+		cmocka_unit_test(test_looks_up_again), cmocka_unit_test(test_stop_before_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
