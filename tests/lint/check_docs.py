@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents point at files that exist, and name every word of the protocol."""
+
+import os
+import re
+
+from lint import SOURCE, finish, text_of, tree
+
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+# Paths in backticks, as far as they are files of ours.
+PATH = re.compile(r"`((?:docs|tests|scripts|wire|base|edge|agent|ctrl)/[\w./-]+\.(?:md|py|sh|h|c|capnp))`")
+HEADER_NAME = re.compile(r'^#define (?:HDR|UPGRADE|FEATURE)_\w+\s+"([^"]+)"', re.M)
+ERROR_NAME = re.compile(r'\[STREAM_ERROR_(?!NONE)\w+\] = \{"([\w-]+)"')
+
+
+def broken_links(page):
+    text, folder = text_of(page), os.path.dirname(page)
+    for target in LINK.findall(text):
+        if not os.path.exists(os.path.join(SOURCE, folder, target)):
+            yield f"{page}: links to {target}, which isn't there"
+    for target in PATH.findall(text):
+        if not os.path.exists(os.path.join(SOURCE, target)):
+            yield f"{page}: names {target}, which isn't there"
+
+
+def unnamed_words():
+    protocol = text_of("docs/protocol.md")
+    words = HEADER_NAME.findall(text_of("wire/proto.h")) + ERROR_NAME.findall(text_of("wire/proto.c"))
+    for word in words:
+        if word not in protocol:
+            yield f"docs/protocol.md: doesn't say what {word} is"
+
+
+def main():
+    pages = tree(".md")
+    problems = [problem for page in pages for problem in broken_links(page)]
+    finish(problems + list(unnamed_words()), f"{len(pages)} pages")
+
+
+main()
