@@ -69,6 +69,6 @@ static inline struct list *list_pop(struct list *head)
 
 	if (node == head)
 		return NULL;
-	list_remove(node); /* NOLINT(clang-analyzer-unix.Malloc): can't follow nodes */
+	list_remove(node);
 	return node;
 }

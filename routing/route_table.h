@@ -22,10 +22,10 @@ struct route_table;
 
 struct route {
 	struct uuid vnet;
-	struct uuid tunnel;	/* the owner */
+	struct uuid tunnel; /* the owner */
 	struct prefix prefix;
-	bool by_operator;	/* set by hand: every connector of the tunnel serves it */
-	bool is_advertised;	/* sent by connectors of the tunnel, live or held */
+	bool by_operator;   /* set by hand: every connector of the tunnel serves it */
+	bool is_advertised; /* sent by connectors of the tunnel, live or held */
 };
 
 /*
@@ -52,9 +52,9 @@ const struct route *route_table_find(const struct route_table *t, const struct u
 
 enum route_conflict {
 	ROUTE_CONFLICT_NONE,
-	ROUTE_CONFLICT_OWNED,	/* another tunnel has the same prefix */
-	ROUTE_CONFLICT_INSIDE,	/* the prefix lies inside another tunnel's */
-	ROUTE_CONFLICT_AROUND,	/* the prefix holds another tunnel's */
+	ROUTE_CONFLICT_OWNED,  /* another tunnel has the same prefix */
+	ROUTE_CONFLICT_INSIDE, /* the prefix lies inside another tunnel's */
+	ROUTE_CONFLICT_AROUND, /* the prefix holds another tunnel's */
 };
 
 /*

@@ -14,9 +14,9 @@
 #include "base/compiler.h"
 #include "base/uuid.h"
 
-#define VNET_NAME_MAX	 64	/* with NUL */
-#define VNET_COMMENT_MAX 128	/* with NUL */
-#define VNETS_MAX	 4096	/* networks in one table */
+#define VNET_NAME_MAX	 64   /* with NUL */
+#define VNET_COMMENT_MAX 128  /* with NUL */
+#define VNETS_MAX	 4096 /* networks in one table */
 
 struct vnet {
 	struct uuid id;
@@ -27,7 +27,7 @@ struct vnet {
 
 /* The empty value is { 0 }. */
 struct vnet_table {
-	struct vnet *items;	/* sorted by name */
+	struct vnet *items; /* sorted by name */
 	size_t n;
 };
 

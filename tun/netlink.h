@@ -9,8 +9,8 @@
 
 struct netlink_path {
 	char interface[IF_NAMESIZE]; /* "" if it has none */
-	struct ip_addr source;	/* preferred source; family 0 if none */
-	struct ip_addr gateway;	/* family 0: directly attached */
+	struct ip_addr source;	     /* preferred source; family 0 if none */
+	struct ip_addr gateway;	     /* family 0: directly attached */
 };
 
 /*

@@ -204,7 +204,8 @@ static void tell_end(struct relay *r)
 			h2_stream_resume(r->b.stream);
 		return;
 	}
-	/* Two descriptors may be one socket: only shutdown() ends that. On a pipe it does nothing. */
+	/* Two descriptors may be one socket: only shutdown() ends that. On a pipe it does nothing.
+	 */
 	(void)shutdown(r->fd.out, SHUT_WR);
 	if (!is_pair(r))
 		return;

@@ -17,13 +17,13 @@
 
 struct diag;
 
-#define TLS_CA_DAYS    3650
-#define TLS_CERT_DAYS  365
-#define TLS_NAMES_MAX  64
+#define TLS_CA_DAYS   3650
+#define TLS_CERT_DAYS 365
+#define TLS_NAMES_MAX 64
 
 /* Subject alternative names. Every certificate also has those of tls_names_add_builtin(). */
 struct tls_names {
-	char dns[TLS_NAMES_MAX][HOST_NAME_MAX_LEN + 1];	/* "*.example.org" is fine */
+	char dns[TLS_NAMES_MAX][HOST_NAME_MAX_LEN + 1]; /* "*.example.org" is fine */
 	size_t n_dns;
 	struct ip_addr ips[TLS_NAMES_MAX];
 	size_t n_ips;

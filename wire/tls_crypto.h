@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHA256_BYTES	32
-#define SHA256_HEX_MAX	65
+#define SHA256_BYTES   32
+#define SHA256_HEX_MAX 65
 
 void sha256(const void *data, size_t n, uint8_t out[SHA256_BYTES]);
 /* Lower-case hex with NUL. */

@@ -116,8 +116,8 @@ static void test_invalid(void **state)
 		"{\"version\":1,\"config\":{\"warp-routing\":{\"connectTimeout\":\"5s\"}}}",
 		"{\"version\":1,\"config\":{\"warp-routing\":{\"connectTimeout\":-1}}}",
 		"{\"version\":1,\"config\":{\"warp-routing\":{\"maxActiveFlows\":-1}}}",
-		"{\"version\":1,\"config\":{\"warp-routing\":{\"connectTimeout\":9,"
-		"\"tcpKeepAlive\":[]}}}",
+		("{\"version\":1,\"config\":{\"warp-routing\":{\"connectTimeout\":9,"
+		 "\"tcpKeepAlive\":[]}}}"),
 	};
 	struct fixture *f = *state;
 
