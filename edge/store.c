@@ -32,8 +32,9 @@ struct store {
 	uv_cond_t wake;
 	struct list pending;
 	struct list finished;
-	bool is_stopping; /* under the mutex: the worker ends when nothing is pending */
-	bool is_closed;	  /* loop only: nothing is queued any more */
+	size_t n_unfinished; /* loop only: queued and not called back; the loop lives as long */
+	bool is_stopping;    /* under the mutex: the worker ends when nothing is pending */
+	bool is_closed;	     /* loop only: nothing is queued any more */
 };
 
 struct store_value store_text(const char *text)
@@ -98,9 +99,13 @@ static void finish_jobs(struct store *s)
 		uv_mutex_lock(&s->mutex);
 		node = list_pop(&s->finished);
 		uv_mutex_unlock(&s->mutex);
-		if (node)
+		if (node) {
+			s->n_unfinished--;
 			finish_job(list_entry(node, struct store_job, node));
+		}
 	} while (node);
+	if (s->n_unfinished == 0)
+		uv_unref((uv_handle_t *)&s->async);
 }
 
 static void store_async_cb(uv_async_t *async)
@@ -147,6 +152,7 @@ static int start(struct store *s, uv_loop_t *uv)
 		return r;
 	}
 	s->async.data = s;
+	uv_unref((uv_handle_t *)&s->async);
 	r = uv_thread_create(&s->worker, work, s);
 	if (r < 0) {
 		deinit_shared(s);
@@ -207,6 +213,8 @@ void store_commit(struct store *s, struct store_batch *batch, store_commit_cb cb
 		finish_job(job);
 		return;
 	}
+	s->n_unfinished++;
+	uv_ref((uv_handle_t *)&s->async);
 	uv_mutex_lock(&s->mutex);
 	list_append(&s->pending, &job->node);
 	uv_cond_signal(&s->wake);
