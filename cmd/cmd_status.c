@@ -99,7 +99,7 @@ static const char *describe_tunnel(const json_t *tunnel, char out[CELL_MAX])
 	const char *id = text_of(tunnel, STATUS_TUNNEL_ID);
 	char text[CELL_MAX];
 
-	if (name && id)
+	if (name && id && strcmp(name, id) != 0)
 		snprintf(text, sizeof(text), "%.300s (%.100s)", name, id);
 	else
 		snprintf(text, sizeof(text), "%.400s", name ? name : id ? id : "");
