@@ -27,8 +27,10 @@ static void *zeroed_array(size_t n, size_t size)
 
 static void copy_text(char *out, size_t n_out, const char *text)
 {
-	size_t n = strnlen(text, n_out - 1);
+	size_t n = strlen(text);
 
+	if (n >= n_out)
+		n = n_out - 1;
 	memcpy(out, text, n);
 	out[n] = '\0';
 }
