@@ -240,7 +240,6 @@ static void run_reload(void *ctx, struct ctrl_request *req, const json_t *args U
 	} else {
 		diag_format(&diag, text, sizeof(text));
 		ctrl_reply_error(req, AGENT_ERROR_CONFIG, "%s", text);
-		log_warn("config not reloaded", log_text("reason", text));
 	}
 	diag_deinit(&diag);
 }

@@ -50,7 +50,9 @@ struct agent_service {
 /* agent_routes.c */
 struct agent_routes {
 	struct advertise *advertise;
-	bool told_stock; /* that routes are the operator's there */
+	uint64_t first_ms; /* when the first connection was there; 0: not yet */
+	bool begun;	   /* the first set may go */
+	bool told_stock;   /* that routes are the operator's there */
 };
 
 struct agent {
@@ -131,6 +133,8 @@ struct json_t; /* jansson's */
  * -EINVAL: nothing changed, @diag says why.
  */
 int agent_reload(struct agent *a, struct diag *diag, struct json_t **resultp);
+/* One line per finding. */
+void agent_log_findings(const struct diag *diag);
 /* What stock agents tell their edge about themselves, from a->live. */
 void agent_set_local_config(struct agent *a);
 

@@ -140,17 +140,31 @@ static void put_in_force(struct agent *a, struct settings *new)
 		settings_free(old);
 }
 
+/* As diag_format() has it, one by one. */
 static json_t *list_warnings(const struct diag *diag)
 {
+	const char *file = diag->file ? diag->file : "config";
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < diag->n_items; i++) {
 		const struct diag_item *item = &diag->items[i];
 
-		json_array_append_new(list, json_sprintf("%s:%u: %s", diag->file ? diag->file : "-",
-							 item->line, item->text));
+		json_array_append_new(
+			list, item->line ? json_sprintf("%s:%u: %s", file, item->line, item->text)
+					 : json_sprintf("%s: %s", file, item->text));
 	}
 	return list;
+}
+
+void agent_log_findings(const struct diag *diag)
+{
+	for (size_t i = 0; i < diag->n_items; i++) {
+		const struct diag_item *item = &diag->items[i];
+		enum log_level level = item->kind == DIAG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN;
+
+		LOG_AT(level, "config", log_text("file", diag->file), log_int("line", item->line),
+		       log_text("reason", item->text), LOG_END);
+	}
 }
 
 static void report(const struct diag *diag, json_t *changed, json_t **resultp)
@@ -161,10 +175,7 @@ static void report(const struct diag *diag, json_t *changed, json_t **resultp)
 	log_info("config reloaded", log_int("changes", (int64_t)json_array_size(changed)));
 	json_array_foreach(changed, i, value)
 		log_info("config changed", log_text("key", json_string_value(value)));
-	for (i = 0; i < diag->n_items; i++)
-		log_warn("config", log_text("file", diag->file),
-			 log_int("line", diag->items[i].line),
-			 log_text("reason", diag->items[i].text));
+	agent_log_findings(diag);
 	if (resultp)
 		*resultp = json_pack("{s:O, s:o}", RELOAD_CHANGED, changed, RELOAD_WARNINGS,
 				     list_warnings(diag));
@@ -187,6 +198,9 @@ int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
 		put_in_force(a, new);
 		report(diag, changed, resultp);
 		json_decref(changed);
+	} else {
+		log_error("config not reloaded, the old one stays in force");
+		agent_log_findings(diag);
 	}
 	agent_service_reloaded(a);
 	return r < 0 ? -EINVAL : 0;

@@ -14,6 +14,8 @@
 /* More refused entries are in `adit routes`. */
 #define REFUSALS_LOGGED_MAX 20
 
+#define FIRST_WAIT_MS 200
+
 /* ---- the set ---- */
 
 static void *zeroed_array(size_t n, size_t size)
@@ -104,14 +106,37 @@ static void tell_stock(struct agent *a, const struct advertise_link *links, size
 	}
 }
 
+/*
+ * At the start all connections come up within milliseconds of each other: the first set
+ * waits a moment for the lowest of them, so that it does not land on a chance one.
+ * Returns 0, or when to look again.
+ */
+static uint64_t wait_for_the_lowest(struct agent *a, size_t n, uint64_t now_ms)
+{
+	struct agent_routes *r = &a->routes;
+
+	if (r->begun)
+		return 0;
+	if (n == 0)
+		return UINT64_MAX;
+	if (r->first_ms == 0)
+		r->first_ms = now_ms;
+	r->begun =
+		n == supervisor_n_uplinks(a->supervisor) || now_ms - r->first_ms >= FIRST_WAIT_MS;
+	return r->begun ? 0 : r->first_ms + FIRST_WAIT_MS;
+}
+
 uint64_t agent_routes_settle(struct agent *a, uint64_t now_ms)
 {
 	struct supervisor_link serving[SUPERVISOR_UPLINKS_MAX];
 	struct advertise_link links[SUPERVISOR_UPLINKS_MAX];
 	char names[SUPERVISOR_UPLINKS_MAX][ADVERTISE_EDGE_MAX];
 	size_t n = supervisor_links(a->supervisor, serving, ARRAY_SIZE(serving));
+	uint64_t wait_ms = wait_for_the_lowest(a, n, now_ms);
 	struct advertise_call call;
 
+	if (wait_ms)
+		return wait_ms;
 	for (size_t i = 0; i < n; i++) {
 		name_edge(serving[i].el, names[i]);
 		links[i] = (struct advertise_link){

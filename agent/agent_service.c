@@ -154,11 +154,10 @@ void agent_service_stopping(struct agent *a)
 
 /* ---- health ---- */
 
-static void log_health(const struct agent *a)
+static void log_health(const struct agent *a, bool worse)
 {
 	const struct agent_service *sv = &a->service;
-	enum log_level level =
-		sv->health == HEALTH_HEALTHY || !sv->told ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+	enum log_level level = worse ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
 
 	LOG_AT(level, "tunnel state", log_text("state", health_name(sv->health)),
 	       log_int("registered", sv->n_registered),
@@ -178,9 +177,11 @@ void agent_service_update(struct agent *a)
 	sv->n_registered = n;
 	sv->file.ever_registered = ever;
 	if (!sv->told || health != sv->health) {
+		bool worse = sv->told && health > sv->health;
+
 		sv->health = health;
 		sv->since_s = wall_s();
-		log_health(a);
+		log_health(a, worse);
 		save_state(a, health, getpid());
 	}
 	sv->told = true;

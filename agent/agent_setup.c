@@ -83,13 +83,10 @@ static void stream_ended(void *ctx)
 static void hang_up(struct agent *a)
 {
 	struct diag diag;
-	char text[1024];
 
 	diag_init(&diag, a->opt->config_path);
-	if (agent_reload(a, &diag, NULL) < 0) {
-		diag_format(&diag, text, sizeof(text));
-		log_error("config not reloaded", log_text("reason", text));
-	}
+	if (a->phase == AGENT_PHASE_RUNNING)
+		(void)agent_reload(a, &diag, NULL);
 	diag_deinit(&diag);
 }
 
@@ -111,11 +108,9 @@ static int fail(const char *what, int r)
 
 static int tell_diag(struct diag *diag, int r)
 {
-	for (size_t i = 0; r == 0 && i < diag->n_items; i++)
-		log_warn("config", log_text("file", diag->file),
-			 log_int("line", diag->items[i].line),
-			 log_text("reason", diag->items[i].text));
-	if (r < 0)
+	if (r == 0)
+		agent_log_findings(diag);
+	else
 		diag_print(diag);
 	diag_deinit(diag);
 	return r < 0 ? AGENT_EXIT_CONFIG : AGENT_EXIT_OK;
@@ -235,7 +230,7 @@ static int make_identity(struct agent *a)
 		"support_quic_eof",    "management_logs",    FEATURE_ADIT,
 	};
 	struct registration_request *req = &a->identity;
-	char id[UUID_TEXT_MAX];
+	char tunnel[UUID_TEXT_MAX], connector[UUID_TEXT_MAX];
 
 	a->connector_id = uuid_random();
 	find_arch(a->arch, sizeof(a->arch));
@@ -250,9 +245,9 @@ static int make_identity(struct agent *a)
 		.arch = a->arch,
 	};
 	memcpy(req->features, features, sizeof(features));
-	log_info("starting", log_text("tunnel_id", uuid_format(&req->tunnel_id, id)),
+	log_info("starting", log_text("tunnel_id", uuid_format(&req->tunnel_id, tunnel)),
+		 log_text("connector_id", uuid_format(&a->connector_id, connector)),
 		 log_text("version", ADIT_VERSION));
-	log_info("connector", log_text("connector_id", uuid_format(&a->connector_id, id)));
 	return AGENT_EXIT_OK;
 }
 
@@ -292,8 +287,9 @@ int agent_set_up(struct agent *a)
 
 void agent_let_go(struct agent *a)
 {
+	/* They still count, but keep nobody waiting. */
 	for (size_t i = 0; i < ARRAY_SIZE(a->signals); i++)
-		uv_signal_stop(&a->signals[i]);
+		uv_unref((uv_handle_t *)&a->signals[i]);
 	uv_timer_stop(&a->service.ready_timer);
 	uv_timer_stop(&a->service.watchdog);
 	uv_timer_stop(&a->service.sweep);

@@ -373,14 +373,16 @@ const struct edge_address *edge_link_address(const struct edge_link *el)
 void edge_link_get_stats(const struct edge_link *el, struct link_stats *out)
 {
 	link_get_stats(el->link, out);
+	if (el->control && out->n_streams)
+		out->n_streams--;
 }
 
 bool edge_link_is_idle(const struct edge_link *el)
 {
 	struct link_stats stats;
 
-	link_get_stats(el->link, &stats);
-	return stats.n_streams <= (el->control ? 1u : 0u);
+	edge_link_get_stats(el, &stats);
+	return stats.n_streams == 0;
 }
 
 bool edge_link_is_adit(const struct edge_link *el)

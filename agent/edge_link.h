@@ -93,6 +93,7 @@ bool edge_link_is_adit(const struct edge_link *el);
 const char *edge_link_features(const struct edge_link *el);
 /* As the edge said at registration; "" before. */
 const char *edge_link_location(const struct edge_link *el);
+/* The control stream is not among the streams. */
 void edge_link_get_stats(const struct edge_link *el, struct link_stats *out);
 
 /* For the owner's list of links. */
