@@ -53,4 +53,15 @@ int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 
 /* The commands of `adit-edge`; each lives in edge_<family>.c and has a row in adit_edge.c. */
+int edge_cert(int argc, char **argv);
+int edge_client(int argc, char **argv);
 int edge_config(int argc, char **argv);
+int edge_connection(int argc, char **argv);
+int edge_connections(int argc, char **argv);
+int edge_grant(int argc, char **argv);
+int edge_init(int argc, char **argv);
+int edge_route(int argc, char **argv);
+int edge_start(int argc, char **argv);
+int edge_status(int argc, char **argv);
+int edge_tunnel(int argc, char **argv);
+int edge_vnet(int argc, char **argv);

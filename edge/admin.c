@@ -70,6 +70,11 @@ void admin_refuse(struct ctrl_request *req, const struct edge_failure *fail)
 	ctrl_reply_error(req, fail->code, "%s", fail->text);
 }
 
+void admin_reply_list(struct ctrl_request *req, const char *key, struct json_t *rows)
+{
+	ctrl_reply_ok(req, json_pack("{s:o}", key, rows));
+}
+
 static void answer_change(void *ctx, const struct edge_model *m, const struct edge_failure *fail)
 {
 	struct admin_change *c = ctx;

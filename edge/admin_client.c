@@ -193,5 +193,5 @@ void admin_client_list(void *ctx, struct ctrl_request *req, const struct json_t 
 	(void)args;
 	for (size_t i = 0; i < edge_model_n_clients(a->model); i++)
 		json_array_append_new(rows, pack_client(edge_model_client_at(a->model, i)));
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "clients", rows);
 }

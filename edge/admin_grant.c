@@ -146,7 +146,7 @@ void admin_grant_list(void *ctx, struct ctrl_request *req, const struct json_t *
 	for (size_t i = 0; i < edge_model_n_tunnels(a->model); i++)
 		if (!t || t == edge_model_tunnel_at(a->model, i))
 			append_tunnel_grants(a->model, edge_model_tunnel_at(a->model, i), rows);
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "grants", rows);
 }
 
 /* ---- clients ---- */
@@ -237,5 +237,5 @@ void admin_client_grant_list(void *ctx, struct ctrl_request *req, const struct j
 	for (size_t i = 0; i < edge_model_n_clients(a->model); i++)
 		if (!c || c == edge_model_client_at(a->model, i))
 			append_client_grants(a->model, edge_model_client_at(a->model, i), rows);
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "grants", rows);
 }

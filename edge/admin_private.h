@@ -43,6 +43,8 @@ void admin_run(void *ctx, struct ctrl_request *req, const struct json_t *args, a
 	static int plan_##name(struct admin_change *c, const struct edge_model *m,                 \
 			       struct store_batch *batch, struct edge_failure *failp)
 
+/* Answers @req with {@key: @rows}; @rows is stolen. */
+void admin_reply_list(struct ctrl_request *req, const char *key, struct json_t *rows);
 /* Answers @req with @fail. */
 void admin_refuse(struct ctrl_request *req, const struct edge_failure *fail);
 

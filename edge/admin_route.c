@@ -125,7 +125,7 @@ void admin_route_list(void *ctx, struct ctrl_request *req, const struct json_t *
 		if (!t || uuid_equal(&r->tunnel, &t->id))
 			json_array_append_new(rows, pack_route(a->model, r));
 	}
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "routes", rows);
 }
 
 static int find_route(const struct edge_model *m, const struct json_t *args,
@@ -254,5 +254,5 @@ void admin_vnet_list(void *ctx, struct ctrl_request *req, const struct json_t *a
 						      admin_uuid(&vnets->items[i].id), "default",
 						      (int)vnets->items[i].is_default, "comment",
 						      vnets->items[i].comment));
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "virtual_networks", rows);
 }

@@ -35,7 +35,8 @@ void admin_connections(void *ctx, struct ctrl_request *req, const struct json_t 
 	if (arg_text(args, "tunnel") && arg_tunnel(a->model, args, &t, &fail) < 0)
 		admin_refuse(req, &fail);
 	else
-		ctrl_reply_ok(req, a->ops->connections(a->runtime, t ? &t->id : NULL));
+		admin_reply_list(req, "connections",
+				 a->ops->connections(a->runtime, t ? &t->id : NULL));
 }
 
 void admin_connection_close(void *ctx, struct ctrl_request *req, const struct json_t *args)

@@ -232,7 +232,7 @@ void admin_tunnel_secret_list(void *ctx, struct ctrl_request *req, const struct 
 	if (arg_tunnel(a->model, args, &t, &fail) < 0)
 		admin_refuse(req, &fail);
 	else
-		ctrl_reply_ok(req, list_secrets(t));
+		admin_reply_list(req, "secrets", list_secrets(t));
 }
 
 static void count_view(void *ctx, const struct advert_view *view)
@@ -262,7 +262,7 @@ void admin_tunnel_list(void *ctx, struct ctrl_request *req, const struct json_t 
 	(void)args;
 	for (size_t i = 0; i < edge_model_n_tunnels(a->model); i++)
 		json_array_append_new(rows, pack_tunnel(a, edge_model_tunnel_at(a->model, i)));
-	ctrl_reply_ok(req, rows);
+	admin_reply_list(req, "tunnels", rows);
 }
 
 static void append_view(void *ctx, const struct advert_view *view)
