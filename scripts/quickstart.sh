@@ -77,6 +77,7 @@ allow() {
 start_agent() {
 	mkdir "$dir/agent"
 	cat >"$dir/config.yml" <<-END
+		tunnel: demo
 		edge: 127.0.0.1:$edge_port
 		cacert: $dir/edge/ca.pem
 		credentials-file: $dir/tunnel.json
@@ -155,8 +156,7 @@ begin "scp 64 MiB from it"
 copy "$host:$dir/received" "$dir/returned" "$dir/returned"
 
 begin "cut one of four connections"
-# The second column of the first line whose state is registered, as `connections` prints it.
-id=$(edge connections | awk '/agent/ { print $1; exit }')
+id=$(edge connections | awk '$2 == "agent" { print $1; exit }')
 edge connection close "$id" --hold 3s >"$dir/close.log" 2>&1 || fail "adit-edge connection close"
 wait_for 10 state_is Degraded
 done_with "$(adit status | head -n 1)"

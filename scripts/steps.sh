@@ -8,7 +8,7 @@ step_number=0
 pids=
 
 say() { printf '%s\n' "$*"; }
-quote() { sed 's/^/      /'; }
+quote() { sed 's/^\(..*\)/      \1/'; }
 
 begin() {
 	step=$1
