@@ -17,8 +17,9 @@ struct slot {
 	struct uplink uplink;
 	struct list links; /* of struct edge_link */
 	bool has_edge;
-	struct endpoint edge; /* last one dialled */
-	uint64_t bytes_in;    /* of links that are gone */
+	struct endpoint edge;	      /* last one dialled */
+	char told[UPLINK_REASON_MAX]; /* last reason that was a warning */
+	uint64_t bytes_in;	      /* of links that are gone */
 	uint64_t bytes_out;
 };
 

@@ -250,17 +250,30 @@ static uint32_t draw_random(void *ctx)
 	return random_u32();
 }
 
-static void log_trouble(const struct slot *slot, enum uplink_state from)
+/* The same reason again and again is a warning only each time its count doubles. */
+static bool is_news(struct slot *slot, enum uplink_state from)
+{
+	uint32_t n = slot->uplink.backoff.attempts;
+
+	if (from != UPLINK_STATE_REGISTERED && n & (n - 1) &&
+	    !strcmp(slot->told, slot->uplink.last_error))
+		return false;
+	memcpy(slot->told, slot->uplink.last_error, sizeof(slot->told));
+	return true;
+}
+
+static void log_trouble(struct slot *slot, enum uplink_state from)
 {
 	const struct uplink *u = &slot->uplink;
+	enum log_level level = is_news(slot, from) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
 	char edge[ENDPOINT_TEXT_MAX] = "-";
 
 	if (slot->has_edge)
 		endpoint_format(&slot->edge, edge);
-	log_warn(from == UPLINK_STATE_REGISTERED ? "connection lost" : "connection failed",
-		 log_int("conn_index", slot->index), log_text("edge", edge),
-		 log_text("reason", u->last_error),
-		 log_int("retry_ms", (int64_t)(u->deadline_ms - u->since_ms)));
+	LOG_AT(level, from == UPLINK_STATE_REGISTERED ? "connection lost" : "connection failed",
+	       log_int("conn_index", slot->index), log_text("edge", edge),
+	       log_text("reason", u->last_error), log_int("attempts", u->backoff.attempts),
+	       log_int("retry_ms", (int64_t)(u->deadline_ms - u->since_ms)), LOG_END);
 }
 
 static void note_state(void *ctx, enum uplink_state from, enum uplink_state to)
