@@ -132,7 +132,10 @@ NODISCARD int store_sqlite_open(const char *path, const struct store_backend **b
 
 /* ---- the store ---- */
 
-/* Takes @db over, also on failure. 0 or -errno. */
+/*
+ * Takes @db over, also on failure. The uv loop stays alive while a batch isn't answered, no
+ * longer. 0 or -errno.
+ */
 NODISCARD int store_new(struct store **storep, uv_loop_t *uv, const struct store_backend *backend,
 			void *db);
 
