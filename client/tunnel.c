@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/tunnel.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "wire/h2_session.h"
+#include "wire/link.h"
+#include "wire/proto.h"
+#include "wire/resolve.h"
+
+/*
+ * What we accept from the edge. Streams: none, we open them. Windows: 4 MiB carry
+ * 320 Mbit/s over 100 ms; four stalled streams don't yet stop a fifth.
+ */
+static const struct h2_limits limits = {
+	.max_streams = 0,
+	.stream_window_bytes = 4 * 1024 * 1024,
+	.conn_window_bytes = 16 * 1024 * 1024,
+	.header_list_bytes = HEADER_LIST_MAX,
+	.max_frame_bytes = 16384,
+	.resets_burst = 1000,
+	.resets_per_s = 100,
+};
+
+enum tunnel_state {
+	TUNNEL_STATE_IDLE,
+	TUNNEL_STATE_RESOLVING,
+	TUNNEL_STATE_DIALLING,
+	TUNNEL_STATE_OPEN,
+	TUNNEL_STATE_ENDED,
+	TUNNEL_STATE_N,
+};
+
+struct tunnel {
+	struct tunnel_options opt;
+	const struct tunnel_events *events;
+	void *ctx;
+	enum tunnel_state state;
+	size_t edge;			 /* the entry that is tried */
+	struct ip_addr ips[RESOLVE_MAX]; /* of that entry */
+	size_t n_ips;
+	size_t next_ip;
+	struct resolve_query *query;
+	struct link *link;
+	enum client_exit why; /* the most telling failure so far */
+	char text[TUNNEL_TEXT_MAX];
+};
+
+#define MAY(state) (1u << TUNNEL_STATE_##state)
+
+static const struct {
+	const char *name;
+	unsigned int next; /* states that may follow */
+} states[TUNNEL_STATE_N] = {
+	[TUNNEL_STATE_IDLE] = {"idle", MAY(RESOLVING)},
+	[TUNNEL_STATE_RESOLVING] = {"resolving", MAY(RESOLVING) | MAY(DIALLING) | MAY(ENDED)},
+	[TUNNEL_STATE_DIALLING] = {"dialling",
+				   MAY(DIALLING) | MAY(RESOLVING) | MAY(OPEN) | MAY(ENDED)},
+	[TUNNEL_STATE_OPEN] = {"open", MAY(ENDED)},
+	[TUNNEL_STATE_ENDED] = {"ended", 0},
+};
+
+static void set_state(struct tunnel *t, enum tunnel_state to)
+{
+	assert(states[t->state].next & (1u << to));
+	log_debug("tunnel", log_text("from", states[t->state].name),
+		  log_text("to", states[to].name),
+		  log_text("edge", t->opt.edges[t->edge < t->opt.n_edges ? t->edge : 0].host));
+	t->state = to;
+}
+
+/* ---- failures ---- */
+
+/* A bad certificate tells more than the address that could not be reached after it. */
+static void note_failure(struct tunnel *t, enum client_exit why, const char *where,
+			 const char *reason)
+{
+	if (t->why == CLIENT_EXIT_CERTIFICATE && why != CLIENT_EXIT_CERTIFICATE)
+		return;
+	t->why = why;
+	snprintf(t->text, sizeof(t->text), "edge %s: %s", where, reason);
+}
+
+/* The owner may free the tunnel inside. */
+static void end(struct tunnel *t)
+{
+	set_state(t, TUNNEL_STATE_ENDED);
+	t->events->on_end(t->ctx, t, t->why, t->text);
+}
+
+/* ---- one address after the other ---- */
+
+static const struct link_events link_events;
+
+static void next_edge(struct tunnel *t);
+
+static int dial(struct tunnel *t, const struct ip_addr *ip)
+{
+	const struct client_edge *edge = &t->opt.edges[t->edge];
+	const struct link_dial_options opt = {
+		.peer = {.ip = *ip, .port = edge->port},
+		.server_name = t->opt.server_name[0] ? t->opt.server_name : edge->host,
+	};
+
+	return link_dial(&t->link, t->opt.loop, t->opt.tls, &opt, &link_events, t);
+}
+
+static void next_address(struct tunnel *t)
+{
+	while (t->next_ip < t->n_ips) {
+		const struct ip_addr *ip = &t->ips[t->next_ip++];
+		char text[IP_TEXT_MAX];
+		int r;
+
+		set_state(t, TUNNEL_STATE_DIALLING);
+		r = dial(t, ip);
+		if (r == 0)
+			return;
+		note_failure(t, CLIENT_EXIT_EDGE, ip_format(ip, text), strerror(-r));
+	}
+	t->edge++;
+	next_edge(t);
+}
+
+static void on_resolved(void *ctx, int status, const struct ip_addr *ips, size_t n)
+{
+	struct tunnel *t = ctx;
+
+	t->query = NULL;
+	if (status < 0)
+		note_failure(t, CLIENT_EXIT_EDGE, t->opt.edges[t->edge].host,
+			     resolve_status_text(status));
+	memcpy(t->ips, ips, n * sizeof(*ips));
+	t->n_ips = n;
+	t->next_ip = 0;
+	next_address(t);
+}
+
+static int look_up(struct tunnel *t)
+{
+	set_state(t, TUNNEL_STATE_RESOLVING);
+	return resolve_host(t->opt.resolver, t->opt.edges[t->edge].host, on_resolved, t, &t->query);
+}
+
+static void next_edge(struct tunnel *t)
+{
+	for (; t->edge < t->opt.n_edges; t->edge++) {
+		int r = look_up(t);
+
+		if (r == 0)
+			return;
+		note_failure(t, CLIENT_EXIT_EDGE, t->opt.edges[t->edge].host, strerror(-r));
+	}
+	end(t);
+}
+
+/* ---- the link ---- */
+
+static void on_secure(void *ctx UNUSED, struct link *link)
+{
+	const char *alpn = link_alpn(link);
+
+	/* Without it the other side takes us for an agent. */
+	if (!alpn || strcmp(alpn, ALPN_H2) != 0)
+		link_close(link, LINK_END_PROTOCOL);
+	else
+		(void)link_start(link, H2_ROLE_OPENER, &limits, LIVENESS_PINGS);
+}
+
+static void on_ready(void *ctx, struct link *link UNUSED)
+{
+	struct tunnel *t = ctx;
+
+	set_state(t, TUNNEL_STATE_OPEN);
+	t->events->on_ready(t->ctx, t);
+}
+
+static void on_goaway(void *ctx, struct link *link UNUSED, uint32_t h2_code UNUSED)
+{
+	struct tunnel *t = ctx;
+
+	if (t->state == TUNNEL_STATE_OPEN)
+		t->events->on_goaway(t->ctx, t);
+}
+
+static void on_closed(void *ctx, struct link *link, enum link_end why)
+{
+	struct tunnel *t = ctx;
+	char peer[ENDPOINT_TEXT_MAX];
+	bool was_open = t->state == TUNNEL_STATE_OPEN;
+
+	note_failure(t, was_open ? CLIENT_EXIT_CUT : client_exit_of_link_end(why),
+		     endpoint_format(link_peer(link), peer), link_error_text(link));
+	t->link = NULL;
+	link_free(link);
+	if (was_open)
+		end(t);
+	else
+		next_address(t);
+}
+
+static const struct link_events link_events = {
+	.on_secure = on_secure,
+	.on_ready = on_ready,
+	.on_goaway = on_goaway,
+	.on_closed = on_closed,
+};
+
+/* ---- life ---- */
+
+struct tunnel *tunnel_new(const struct tunnel_options *opt, const struct tunnel_events *events,
+			  void *ctx)
+{
+	struct tunnel *t = xnew(struct tunnel);
+
+	t->opt = *opt;
+	t->events = events;
+	t->ctx = ctx;
+	t->why = CLIENT_EXIT_EDGE;
+	return t;
+}
+
+int tunnel_start(struct tunnel *t)
+{
+	return look_up(t);
+}
+
+void tunnel_free(struct tunnel *t)
+{
+	if (!t)
+		return;
+	resolve_cancel(t->query);
+	link_free(t->link);
+	free(t);
+}
+
+struct h2_session *tunnel_session(const struct tunnel *t)
+{
+	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->link) : NULL;
+
+	return s && h2_session_can_open(s) ? s : NULL;
+}
+
+size_t tunnel_n_streams(const struct tunnel *t)
+{
+	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->link) : NULL;
+
+	return s ? h2_session_n_streams(s) : 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * tunnel - a client's link to the edge: look up, dial, HTTP/2
+ *
+ * IDLE       tunnel_start() has not been called
+ * RESOLVING  the addresses of one entry of the edges are looked up
+ * DIALLING   one address is dialled; if it fails the next one, then the next entry
+ * OPEN       streams can be opened; on_ready ran
+ * ENDED      no address worked, or the link was lost; on_end ran. Final.
+ *
+ * A tunnel does not reconnect: its owner makes a new one.
+ */
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "client/client_credentials.h"
+#include "client/exit_code.h"
+
+struct h2_session;
+struct io_loop;
+struct resolver;
+struct tls_context;
+struct tunnel;
+
+#define TUNNEL_TEXT_MAX 512
+
+/* All borrowed for the tunnel's lifetime. */
+struct tunnel_options {
+	struct io_loop *loop;
+	struct resolver *resolver;
+	struct tls_context *tls; /* offers ALPN h2 */
+	const struct client_edge *edges;
+	size_t n_edges;
+	const char *server_name; /* SNI and verified name; "": the edge's host */
+};
+
+/* All must be set. None runs before tunnel_start() has returned. */
+struct tunnel_events {
+	void (*on_ready)(void *ctx, struct tunnel *t);
+	/* The edge goes away: open streams live, new ones need another tunnel. */
+	void (*on_goaway)(void *ctx, struct tunnel *t);
+	/* Last event. @text says which edge and why. tunnel_free() may be called from inside. */
+	void (*on_end)(void *ctx, struct tunnel *t, enum client_exit why, const char *text);
+};
+
+/* @events is borrowed (static const). */
+struct tunnel *tunnel_new(const struct tunnel_options *opt, const struct tunnel_events *events,
+			  void *ctx);
+/* Once. 0 or -errno. */
+NODISCARD int tunnel_start(struct tunnel *t);
+/* No more events; streams are closed. NULL is fine. */
+void tunnel_free(struct tunnel *t);
+
+/* NULL unless streams can be opened now. */
+struct h2_session *tunnel_session(const struct tunnel *t);
+/* Streams that are open, also after a GOAWAY. */
+size_t tunnel_n_streams(const struct tunnel *t);
