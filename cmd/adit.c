@@ -6,6 +6,7 @@
 
 static const struct command rows[] = {
 	{"config", cmd_config, "check or show a config file"},
+	{"connect", cmd_connect, "reach a host through the tunnel, for ssh's ProxyCommand"},
 	{"connections", cmd_connections, "the agent's connections to the edge"},
 	{"reload", cmd_reload, "make the agent read its config again"},
 	{"routes", cmd_routes, "the routes that the agent advertises"},
