@@ -20,20 +20,6 @@ static struct h2_stream *stream_of(struct h2_session *s, int32_t id)
 	return nghttp2_session_get_stream_user_data(s->ng, id);
 }
 
-/* Streams that nghttp2 has not opened yet aren't known to it by id. */
-static struct h2_stream *find_stream(struct h2_session *s, int32_t id)
-{
-	struct list *pos;
-
-	list_for_each (pos, &s->streams) {
-		struct h2_stream *st = list_entry(pos, struct h2_stream, node);
-
-		if (st->id == id)
-			return st;
-	}
-	return NULL;
-}
-
 static void flooded(struct h2_session *s, const char *what)
 {
 	if (s->bits & H2_SESSION_FLOODED)
@@ -259,21 +245,6 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	return 0;
 }
 
-/* A request that nghttp2 dropped before it was sent (GOAWAY, or reset by us) still ends once. */
-static int on_frame_not_send(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
-			     int lib_error UNUSED, void *user_data)
-{
-	struct h2_session *s = user_data;
-	struct h2_stream *st;
-
-	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-		return 0;
-	st = find_stream(s, frame->hd.stream_id);
-	if (st)
-		h2_stream_finish(st, H2_CODE_REFUSED_STREAM);
-	return 0;
-}
-
 static ssize_t on_send(nghttp2_session *ng UNUSED, const uint8_t *data, size_t n, int flags UNUSED,
 		       void *user_data)
 {
@@ -328,7 +299,6 @@ nghttp2_session_callbacks *h2_callbacks_new(void)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
-	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
 	nghttp2_session_callbacks_set_send_callback(cb, on_send);
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_session_callbacks_set_data_source_read_length_callback(cb, on_read_length);
