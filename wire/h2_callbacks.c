@@ -156,6 +156,11 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 	if (frame->hd.stream_id != 0)
 		st = stream_of(s, frame->hd.stream_id);
 	switch (frame->hd.type) {
+	case NGHTTP2_DATA:
+		/* Padding counts for the window, and nobody else takes it. */
+		if (st && frame->data.padlen > 0)
+			h2_stream_credit(st, frame->data.padlen);
+		break;
 	case NGHTTP2_HEADERS:
 		if (st)
 			deliver_headers(s, st, frame);
@@ -196,9 +201,7 @@ static int on_data_chunk(nghttp2_session *ng UNUSED, uint8_t flags UNUSED, int32
 	struct h2_session *s = user_data;
 	struct h2_stream *st = stream_of(s, id);
 
-	if (s->events->on_received(s->ctx, n))
-		s->conn_owed_bytes += n;
-	else
+	if (!s->events->on_received(s->ctx, n))
 		s->conn_withheld_bytes += n;
 	if (st)
 		h2_stream_received(st, data, n);

@@ -64,7 +64,6 @@ struct h2_session {
 		size_t cap;
 		size_t len;
 	} out;			    /* of the running pull */
-	size_t conn_owed_bytes;	    /* received and to be credited to the connection */
 	size_t conn_withheld_bytes; /* received and held back by the budget */
 	struct h2_bucket resets;
 	struct h2_bucket nuisance;

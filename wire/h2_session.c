@@ -205,20 +205,23 @@ int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, size_t *np)
 	return r == 0 ? 0 : err_trace(h2_error(r));
 }
 
+/*
+ * nghttp2's count is the one that includes padding and the bytes of streams that were reset
+ * meanwhile, of which no callback tells.
+ */
 void h2_session_credit(struct h2_session *s)
 {
-	if (s->conn_owed_bytes < s->limits.conn_window_bytes / WINDOW_UPDATE_SHARE)
-		return;
-	if (nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, 0,
-					 (int32_t)s->conn_owed_bytes) == 0)
-		s->conn_owed_bytes = 0;
+	int32_t received = nghttp2_session_get_effective_recv_data_length(s->ng);
+	int64_t owed = (int64_t)received - (int64_t)s->conn_withheld_bytes;
+
+	if (owed > 0 && owed >= s->limits.conn_window_bytes / WINDOW_UPDATE_SHARE)
+		(void)nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)owed);
 }
 
 void h2_session_release_credit(struct h2_session *s)
 {
 	if (s->conn_withheld_bytes == 0)
 		return;
-	s->conn_owed_bytes += s->conn_withheld_bytes;
 	s->conn_withheld_bytes = 0;
 	h2_session_credit(s);
 	h2_session_touch(s);
