@@ -54,9 +54,13 @@ static int on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, con
 
 	if (!st || !st->hdrs)
 		return 0;
-	if (h2_headers_add(st->hdrs, name, n_name, value, n_value, s->limits.header_list_bytes) < 0)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	return 0;
+	if (!h2_headers_add(st->hdrs, name, n_name, value, n_value, s->limits.header_list_bytes))
+		return 0;
+	/* Counted like a reset by the peer: it makes us send one, and HPACK lets few bytes on the
+	 * wire become many here. */
+	if (!h2_bucket_take(&s->resets, s->now_ms))
+		flooded(s, "oversized header lists");
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static void mark_ended(struct h2_stream *st)
@@ -110,14 +114,6 @@ static void on_ping_frame(struct h2_session *s, const nghttp2_frame *frame)
 	s->events->on_ping_ack(s->ctx, opaque);
 }
 
-static void resume_one(struct h2_stream *st)
-{
-	if (!list_is_linked(&st->starved))
-		return;
-	list_remove(&st->starved);
-	nghttp2_session_resume_data(st->session->ng, st->id);
-}
-
 static void resume_starved(struct h2_session *s)
 {
 	struct list *node = s->starved.next;
@@ -126,7 +122,7 @@ static void resume_starved(struct h2_session *s)
 		struct h2_stream *st = list_entry(node, struct h2_stream, starved);
 
 		node = node->next;
-		resume_one(st);
+		h2_stream_refill(st);
 	}
 }
 
@@ -177,7 +173,7 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
 		if (st)
-			resume_one(st);
+			h2_stream_refill(st);
 		else
 			resume_starved(s);
 		break;
@@ -236,6 +232,9 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	struct h2_session *s = user_data;
 	struct h2_stream *st;
 
+	/* nghttp2 says what the peer did wrong, then ignores all input. */
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+		s->bits |= H2_SESSION_BROKEN;
 	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))

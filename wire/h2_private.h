@@ -45,6 +45,7 @@ enum h2_session_bit {
 	H2_SESSION_PEER_GOAWAY = 1 << 2,
 	H2_SESSION_DRAINING = 1 << 3,
 	H2_SESSION_FLOODED = 1 << 4,
+	H2_SESSION_BROKEN = 1 << 5, /* GOAWAY with an error went out: all input is ignored */
 };
 
 struct h2_session {
@@ -119,6 +120,8 @@ void h2_stream_finish(struct h2_stream *st, uint32_t h2_code);
 /* on_batch, then on_eof if the peer's end came. */
 void h2_stream_run_batch(struct h2_stream *st);
 void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n);
+/* A window that the stream waited for may have room now. */
+void h2_stream_refill(struct h2_stream *st);
 /* nghttp2's data provider for a stream. */
 nghttp2_data_provider h2_stream_provider(struct h2_stream *st);
 

@@ -140,6 +140,8 @@ struct h2_session *h2_session_free(struct h2_session *s)
 	if (!s)
 		return NULL;
 	assert(!(s->bits & H2_SESSION_IN_CALL));
+	/* An on_closed that tries again must not find a session that takes it. */
+	s->bits |= H2_SESSION_DRAINING;
 	while ((node = s->streams.next) != &s->streams)
 		h2_stream_finish(list_entry(node, struct h2_stream, node), H2_CODE_CANCEL);
 	nghttp2_session_del(s->ng);
@@ -163,9 +165,11 @@ static void run_batches(struct h2_session *s)
 /* True when a connection error or flood ended the session: nghttp2 has queued its GOAWAY. */
 static bool peer_failed(const struct h2_session *s)
 {
-	if (s->bits & (H2_SESSION_PEER_GOAWAY | H2_SESSION_DRAINING))
-		return (s->bits & H2_SESSION_FLOODED) != 0;
-	return (s->bits & H2_SESSION_FLOODED) || !nghttp2_session_want_read(s->ng);
+	if (s->bits & (H2_SESSION_FLOODED | H2_SESSION_BROKEN))
+		return true;
+	/* After a goodbye nothing to read is no failure. */
+	return !(s->bits & (H2_SESSION_PEER_GOAWAY | H2_SESSION_DRAINING)) &&
+	       !nghttp2_session_want_read(s->ng);
 }
 
 int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t n)
@@ -273,6 +277,11 @@ bool h2_session_can_open(const struct h2_session *s)
 bool h2_session_is_idle(const struct h2_session *s)
 {
 	return s->n_streams == 0 && !nghttp2_session_want_write(s->ng);
+}
+
+bool h2_session_is_broken(const struct h2_session *s)
+{
+	return (s->bits & H2_SESSION_BROKEN) != 0;
 }
 
 uint32_t h2_session_peer_max_frame(const struct h2_session *s)

@@ -126,6 +126,11 @@ size_t h2_session_n_streams(const struct h2_session *s);
 bool h2_session_can_open(const struct h2_session *s);
 /* True if no stream is open and nothing waits to be pulled. */
 bool h2_session_is_idle(const struct h2_session *s);
+/*
+ * True once a GOAWAY with an error was pulled: the peer broke the protocol in a way that only
+ * the pull showed. Send what was pulled, then close.
+ */
+bool h2_session_is_broken(const struct h2_session *s);
 /* Payload limit of the peer (its SETTINGS_MAX_FRAME_SIZE). */
 uint32_t h2_session_peer_max_frame(const struct h2_session *s);
 /* What ended the session, for logs: library text, valid as long as the session; "" if nothing did.

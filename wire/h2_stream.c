@@ -315,6 +315,15 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 	h2_session_touch(s);
 }
 
+void h2_stream_refill(struct h2_stream *st)
+{
+	if (!list_is_linked(&st->starved))
+		return;
+	list_remove(&st->starved);
+	nghttp2_session_resume_data(st->session->ng, st->id);
+	h2_session_touch(st->session);
+}
+
 void h2_stream_reset_after_end(struct h2_stream *st)
 {
 	st->bits |= H2_STREAM_RESET_AFTER_END;
@@ -323,11 +332,13 @@ void h2_stream_reset_after_end(struct h2_stream *st)
 void h2_stream_limit_in_flight(struct h2_stream *st, uint32_t bytes)
 {
 	st->in_flight_max = bytes;
+	h2_stream_refill(st);
 }
 
 void h2_stream_set_urgent(struct h2_stream *st)
 {
 	st->bits |= H2_STREAM_URGENT;
+	h2_stream_refill(st);
 }
 
 void h2_stream_reset(struct h2_stream *st, uint32_t h2_code)
