@@ -22,9 +22,9 @@ struct json_t; /* jansson's */
 
 struct edge_tunnel_health {
 	enum health state;
-	unsigned int n_connections;	/* registered, not suspect */
+	unsigned int n_connections; /* registered, not suspect */
 	unsigned int n_expected;
-	unsigned int n_connectors;	/* live processes */
+	unsigned int n_connectors; /* live processes */
 };
 
 /* Filled in by the runtime; all members must be set. JSON results are new references. */
@@ -48,8 +48,8 @@ struct edge_runtime_ops {
 struct edge_admin {
 	struct edge_model *model;
 	const struct edge_runtime_ops *ops;
-	void *runtime;			/* ctx of the ops */
-	const char *ca_file;		/* PEM that goes into users' credentials files */
+	void *runtime;	     /* ctx of the ops */
+	const char *ca_file; /* PEM that goes into users' credentials files */
 };
 
 /* Sorted by name, static. */

@@ -23,8 +23,8 @@ typedef int (*admin_plan)(struct admin_change *c, const struct edge_model *m,
 struct admin_change {
 	const struct edge_admin *admin;
 	struct ctrl_request *req;
-	struct json_t *args;	/* own reference */
-	struct json_t *result;	/* filled by the plan; NULL: an empty object */
+	struct json_t *args;   /* own reference */
+	struct json_t *result; /* filled by the plan; NULL: an empty object */
 	admin_plan plan;
 	int64_t now_ms;
 };

@@ -19,12 +19,12 @@
 #include "wire/proto.h"
 
 struct decision {
-	enum stream_error reason;	/* NONE: allowed */
-	struct endpoint destination;	/* canonical */
-	struct uuid vnet;		/* set when the network is known */
-	struct route route;		/* the matched one; set when allowed or CONNECTOR_DOWN */
+	enum stream_error reason;    /* NONE: allowed */
+	struct endpoint destination; /* canonical */
+	struct uuid vnet;	     /* set when the network is known */
+	struct route route;	     /* the matched one; set when allowed or CONNECTOR_DOWN */
 	struct uuid connectors[EDGE_CONNECTORS_MAX]; /* live ones that serve it (client ids) */
-	size_t n_connectors;		/* > 0 when allowed */
+	size_t n_connectors;			     /* > 0 when allowed */
 };
 
 /*

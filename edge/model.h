@@ -29,35 +29,35 @@
 #include "routing/vnet.h"
 #include "wire/route_msg.h"
 
-#define EDGE_NAME_MAX	      64	/* with NUL; also for virtual networks */
-#define EDGE_EMAIL_MAX	      128
-#define EDGE_ACCOUNT_TAG_MAX  33	/* 32 hex digits and NUL */
-#define EDGE_KEY_ID_MAX	      17	/* 16 hex digits and NUL */
-#define EDGE_SECRET_BYTES     32
-#define EDGE_SECRETS_MAX      8		/* per tunnel */
-#define EDGE_TOKENS_MAX	      8		/* per client */
-#define EDGE_GRANTS_MAX	      1024	/* per tunnel or client */
-#define EDGE_CONNECTORS_MAX   32	/* live processes per tunnel */
-#define EDGE_HELD_MAX	      32	/* sets of gone processes per tunnel */
-#define EDGE_TUNNELS_MAX      65536
-#define EDGE_CLIENTS_MAX      65536
-#define EDGE_ROUTE_HOLD_MS    (24ll * 3600 * 1000)
+#define EDGE_NAME_MAX	     64 /* with NUL; also for virtual networks */
+#define EDGE_EMAIL_MAX	     128
+#define EDGE_ACCOUNT_TAG_MAX 33 /* 32 hex digits and NUL */
+#define EDGE_KEY_ID_MAX	     17 /* 16 hex digits and NUL */
+#define EDGE_SECRET_BYTES    32
+#define EDGE_SECRETS_MAX     8	  /* per tunnel */
+#define EDGE_TOKENS_MAX	     8	  /* per client */
+#define EDGE_GRANTS_MAX	     1024 /* per tunnel or client */
+#define EDGE_CONNECTORS_MAX  32	  /* live processes per tunnel */
+#define EDGE_HELD_MAX	     32	  /* sets of gone processes per tunnel */
+#define EDGE_TUNNELS_MAX     65536
+#define EDGE_CLIENTS_MAX     65536
+#define EDGE_ROUTE_HOLD_MS   (24ll * 3600 * 1000)
 
 /* ---- records; read-only outside edge/model*, edge/advert* ---- */
 
 /* A secret of a tunnel or a token of a client: only its digest is kept. */
 struct edge_key {
-	char id[EDGE_KEY_ID_MAX];	/* lower-case hex; for lists, logs and revoking */
+	char id[EDGE_KEY_ID_MAX]; /* lower-case hex; for lists, logs and revoking */
 	uint8_t sha256[32];
 	int64_t created_ms;
-	int64_t expires_ms;		/* 0: never */
+	int64_t expires_ms; /* 0: never */
 };
 
 /* What a tunnel may advertise. */
 struct tunnel_grant {
 	struct uuid vnet;
 	struct prefix prefix;
-	bool override;			/* also inside and around other tunnels' routes */
+	bool override; /* also inside and around other tunnels' routes */
 };
 
 struct edge_tunnel {
@@ -65,14 +65,14 @@ struct edge_tunnel {
 	char name[EDGE_NAME_MAX];
 	char account_tag[EDGE_ACCOUNT_TAG_MAX];
 	int64_t created_ms;
-	int64_t seen_ms;		/* a connector last registered; 0: never */
+	int64_t seen_ms; /* a connector last registered; 0: never */
 	struct edge_key keys[EDGE_SECRETS_MAX];
 	size_t n_keys;
 	struct tunnel_grant *grants;
 	size_t n_grants;
 	char (*networks)[VNET_NAME_MAX]; /* virtual networks it may create and use */
 	size_t n_networks;
-	struct advert **adverts;	/* sets of its connectors, live and held */
+	struct advert **adverts; /* sets of its connectors, live and held */
 	size_t n_adverts;
 };
 
@@ -86,9 +86,9 @@ struct client_grant {
 struct edge_client {
 	struct uuid id;
 	char name[EDGE_NAME_MAX];
-	char email[EDGE_EMAIL_MAX];	/* "" when not known */
+	char email[EDGE_EMAIL_MAX]; /* "" when not known */
 	int64_t created_ms;
-	int64_t revoked_ms;		/* 0: not revoked */
+	int64_t revoked_ms; /* 0: not revoked */
 	struct edge_key tokens[EDGE_TOKENS_MAX];
 	size_t n_tokens;
 	struct client_grant *grants;
@@ -199,8 +199,8 @@ void edge_connector_down(struct edge_model *m, const struct uuid *tunnel,
 			 const struct uuid *connector, int64_t now_ms);
 
 enum edge_advert_outcome {
-	EDGE_ADVERT_E_TOO_MANY = 1,	/* over ROUTES_MAX entries; what was collected is dropped */
-	EDGE_ADVERT_E_UNKNOWN = 2,	/* that connector isn't up */
+	EDGE_ADVERT_E_TOO_MANY = 1, /* over ROUTES_MAX entries; what was collected is dropped */
+	EDGE_ADVERT_E_UNKNOWN = 2,  /* that connector isn't up */
 };
 
 /*
@@ -217,11 +217,11 @@ NODISCARD int edge_advertise(struct edge_model *m, const struct uuid *tunnel,
 struct advert_view {
 	struct uuid connector;
 	bool is_live;
-	int64_t held_until_ms;		/* when not live */
+	int64_t held_until_ms; /* when not live */
 	const char *network;
-	const char *virtual_network;	/* "": default */
+	const char *virtual_network; /* "": default */
 	const char *comment;
-	const char *reason;		/* "": accepted */
+	const char *reason; /* "": accepted */
 };
 typedef void (*advert_view_cb)(void *ctx, const struct advert_view *view);
 void edge_advert_each(const struct edge_model *m, const struct uuid *tunnel, advert_view_cb cb,

@@ -11,6 +11,6 @@
 /* Names inside the state directory; `adit-edge init` makes all but the database. */
 #define EDGE_CA_CERT_NAME "ca.pem"
 #define EDGE_CA_KEY_NAME  "ca-key.pem"
-#define EDGE_CERT_NAME	  "cert.pem"	/* the server's, followed by the CA's */
+#define EDGE_CERT_NAME	  "cert.pem" /* the server's, followed by the CA's */
 #define EDGE_KEY_NAME	  "key.pem"
 #define EDGE_DB_NAME	  "edge.db"

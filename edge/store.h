@@ -25,19 +25,19 @@ struct store;
 struct store_batch;
 
 enum store_table_id {
-	STORE_META,		/* key; value */
-	STORE_VNET,		/* id; name, comment, is_default */
-	STORE_TUNNEL,		/* id; name, account_tag, created_ms */
-	STORE_TUNNEL_SEEN,	/* tunnel; seen_ms */
-	STORE_TUNNEL_SECRET,	/* tunnel, id; sha256, created_ms, expires_ms */
-	STORE_TUNNEL_GRANT,	/* tunnel, vnet, prefix; override */
-	STORE_TUNNEL_NETWORK,	/* tunnel, name */
-	STORE_CLIENT,		/* id; name, email, created_ms, revoked_ms */
-	STORE_CLIENT_TOKEN,	/* client, id; sha256, created_ms */
-	STORE_CLIENT_GRANT,	/* client, vnet, prefix, ports */
-	STORE_ROUTE,		/* vnet, prefix; tunnel, comment, created_ms */
-	STORE_ADVERT,		/* tunnel, connector; instance, hash, held_until_ms */
-	STORE_ADVERT_ENTRY,	/* tunnel, connector, seq; kind, network, vnet, comment, reason */
+	STORE_META,	      /* key; value */
+	STORE_VNET,	      /* id; name, comment, is_default */
+	STORE_TUNNEL,	      /* id; name, account_tag, created_ms */
+	STORE_TUNNEL_SEEN,    /* tunnel; seen_ms */
+	STORE_TUNNEL_SECRET,  /* tunnel, id; sha256, created_ms, expires_ms */
+	STORE_TUNNEL_GRANT,   /* tunnel, vnet, prefix; override */
+	STORE_TUNNEL_NETWORK, /* tunnel, name */
+	STORE_CLIENT,	      /* id; name, email, created_ms, revoked_ms */
+	STORE_CLIENT_TOKEN,   /* client, id; sha256, created_ms */
+	STORE_CLIENT_GRANT,   /* client, vnet, prefix, ports */
+	STORE_ROUTE,	      /* vnet, prefix; tunnel, comment, created_ms */
+	STORE_ADVERT,	      /* tunnel, connector; instance, hash, held_until_ms */
+	STORE_ADVERT_ENTRY,   /* tunnel, connector, seq; kind, network, vnet, comment, reason */
 	STORE_TABLE_N,
 };
 
@@ -73,20 +73,20 @@ struct store_value {
 
 static inline struct store_value store_int(int64_t number)
 {
-	return (struct store_value){ .number = number };
+	return (struct store_value){.number = number};
 }
 
 struct store_value store_text(const char *text);
 
 static inline struct store_value store_blob(const void *data, size_t n)
 {
-	return (struct store_value){ .data = data, .n_data = n };
+	return (struct store_value){.data = data, .n_data = n};
 }
 
 /* One row to write (by its key), or all rows whose first @n_values columns match to delete. */
 struct store_change {
 	enum store_table_id table;
-	unsigned int n_values;		/* put: all columns */
+	unsigned int n_values; /* put: all columns */
 	bool is_delete;
 	struct store_value values[STORE_COLUMNS_MAX];
 };
