@@ -129,7 +129,8 @@ int arg_need_text(const struct json_t *args, const char *key, const char **textp
 
 int arg_new_name(const struct json_t *args, const char **namep, struct edge_failure *failp)
 {
-	const char *name, *problem;
+	const char *name = "";
+	const char *problem;
 
 	if (arg_need_text(args, "name", &name, failp) < 0)
 		return -1;

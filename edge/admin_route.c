@@ -151,7 +151,7 @@ static int find_route(const struct edge_model *m, const struct json_t *args,
 void admin_route_get(void *ctx, struct ctrl_request *req, const struct json_t *args)
 {
 	const struct edge_admin *a = ctx;
-	const struct route *r;
+	const struct route *r = NULL;
 	struct edge_failure fail;
 
 	if (find_route(a->model, args, &r, &fail) < 0)
