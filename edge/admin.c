@@ -116,23 +116,21 @@ bool arg_flag(const struct json_t *args, const char *key)
 	return json_is_true(json_object_get(args, key));
 }
 
-int arg_need_text(const struct json_t *args, const char *key, const char **textp,
-		  struct edge_failure *failp)
+const char *arg_need_text(const struct json_t *args, const char *key, struct edge_failure *failp)
 {
 	const char *text = arg_text(args, key);
 
 	if (!text)
-		return edge_fail(failp, "invalid", "%s is missing", key);
-	*textp = text;
-	return 0;
+		edge_fail(failp, "invalid", "%s is missing", key);
+	return text;
 }
 
 int arg_new_name(const struct json_t *args, const char **namep, struct edge_failure *failp)
 {
-	const char *name = "";
+	const char *name = arg_need_text(args, "name", failp);
 	const char *problem;
 
-	if (arg_need_text(args, "name", &name, failp) < 0)
+	if (!name)
 		return -1;
 	problem = edge_name_problem(name);
 	if (problem)
@@ -175,9 +173,10 @@ int arg_comment(const struct json_t *args, const char *key, size_t max, const ch
 int arg_prefix(const struct json_t *args, struct prefix *prefixp, struct edge_failure *failp)
 {
 	char meant[PREFIX_TEXT_MAX];
-	const char *text, *range;
+	const char *text = arg_need_text(args, "prefix", failp);
+	const char *range;
 
-	if (arg_need_text(args, "prefix", &text, failp) < 0)
+	if (!text)
 		return -1;
 	switch (prefix_parse(text, prefixp)) {
 	case 0:
@@ -210,11 +209,11 @@ static int fail_unknown(struct edge_failure *failp, const char *what, const char
 int arg_tunnel(const struct edge_model *m, const struct json_t *args,
 	       const struct edge_tunnel **tunnelp, struct edge_failure *failp)
 {
-	const char *text;
+	const char *text = arg_need_text(args, "tunnel", failp);
 	const struct edge_tunnel *t;
 	struct nearest near = {0};
 
-	if (arg_need_text(args, "tunnel", &text, failp) < 0)
+	if (!text)
 		return -1;
 	t = edge_model_tunnel_find(m, text);
 	near.wanted = text;
@@ -229,11 +228,11 @@ int arg_tunnel(const struct edge_model *m, const struct json_t *args,
 int arg_client(const struct edge_model *m, const struct json_t *args,
 	       const struct edge_client **clientp, struct edge_failure *failp)
 {
-	const char *text;
+	const char *text = arg_need_text(args, "client", failp);
 	const struct edge_client *c;
 	struct nearest near = {0};
 
-	if (arg_need_text(args, "client", &text, failp) < 0)
+	if (!text)
 		return -1;
 	c = edge_model_client_find(m, text);
 	near.wanted = text;

@@ -53,8 +53,8 @@ void admin_refuse(struct ctrl_request *req, const struct edge_failure *fail);
 /* NULL when it isn't there (or no text, or empty). */
 const char *arg_text(const struct json_t *args, const char *key);
 bool arg_flag(const struct json_t *args, const char *key);
-int arg_need_text(const struct json_t *args, const char *key, const char **textp,
-		  struct edge_failure *failp);
+/* The text, or NULL with *@failp filled. */
+const char *arg_need_text(const struct json_t *args, const char *key, struct edge_failure *failp);
 /* A new name, not longer than EDGE_NAME_MAX allows. */
 int arg_new_name(const struct json_t *args, const char **namep, struct edge_failure *failp);
 /* Printable UTF-8 of at most @max - 1 bytes; "" when not there. */

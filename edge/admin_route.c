@@ -133,10 +133,10 @@ static int find_route(const struct edge_model *m, const struct json_t *args,
 {
 	const struct route *r;
 	const struct vnet *v;
-	const char *text;
+	const char *text = arg_need_text(args, "address", failp);
 	struct ip_addr ip;
 
-	if (arg_need_text(args, "address", &text, failp) < 0 || arg_vnet(m, args, &v, failp) < 0)
+	if (!text || arg_vnet(m, args, &v, failp) < 0)
 		return -1;
 	if (ip_parse(text, &ip) < 0)
 		return edge_fail(failp, "invalid", "\"%.60s\" is not an IP address", text);
@@ -227,10 +227,9 @@ static int check_unused(const struct edge_model *m, const struct vnet *v,
 ADMIN_CHANGE(vnet_delete)
 {
 	const struct vnet *v;
-	const char *text;
 	char id[UUID_TEXT_MAX];
 
-	if (arg_need_text(c->args, "virtual_network", &text, failp) < 0 ||
+	if (!arg_need_text(c->args, "virtual_network", failp) ||
 	    arg_vnet(m, c->args, &v, failp) < 0 || check_unused(m, v, failp) < 0)
 		return -1;
 	if (v->is_default)

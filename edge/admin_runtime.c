@@ -44,9 +44,9 @@ void admin_connection_close(void *ctx, struct ctrl_request *req, const struct js
 	const struct edge_admin *a = ctx;
 	json_int_t hold_ms = json_integer_value(json_object_get(args, "hold_ms"));
 	struct edge_failure fail;
-	const char *id;
+	const char *id = arg_need_text(args, "id", &fail);
 
-	if (arg_need_text(args, "id", &id, &fail) < 0)
+	if (!id)
 		admin_refuse(req, &fail);
 	else if (hold_ms < 0 || hold_ms > HOLD_MAX_MS)
 		ctrl_reply_error(req, "invalid", "hold must be between 0 and 1 hour");

@@ -190,11 +190,10 @@ ADMIN_CHANGE(tunnel_rotate)
 
 ADMIN_CHANGE(tunnel_secret_revoke)
 {
+	const char *id = arg_need_text(c->args, "secret", failp);
 	const struct edge_tunnel *t;
-	const char *id;
 
-	if (arg_tunnel(m, c->args, &t, failp) < 0 ||
-	    arg_need_text(c->args, "secret", &id, failp) < 0)
+	if (!id || arg_tunnel(m, c->args, &t, failp) < 0)
 		return -1;
 	for (size_t i = 0; i < t->n_keys; i++) {
 		if (strcmp(t->keys[i].id, id) != 0)
