@@ -68,6 +68,7 @@ struct agent {
 	struct credentials credentials;
 	struct uuid connector_id;
 	char arch[32];
+	char feature[32]; /* "adit/1;connections=4" */
 	struct registration_request identity;
 	struct tls_context *tls;
 	struct resolver *resolver;

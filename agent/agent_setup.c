@@ -225,15 +225,17 @@ static void find_arch(char *out, size_t n)
 
 static int make_identity(struct agent *a)
 {
-	static const char *const features[] = {
+	const char *const features[] = {
 		"allow_remote_config", "serialized_headers", "support_datagram_v2",
-		"support_quic_eof",    "management_logs",    FEATURE_ADIT,
+		"support_quic_eof",    "management_logs",    a->feature,
 	};
 	struct registration_request *req = &a->identity;
 	char tunnel[UUID_TEXT_MAX], connector[UUID_TEXT_MAX];
 
 	a->connector_id = uuid_random();
 	find_arch(a->arch, sizeof(a->arch));
+	snprintf(a->feature, sizeof(a->feature), FEATURE_ADIT ";connections=%u",
+		 a->boot->ha_connections);
 	*req = (struct registration_request){
 		.account_tag = a->credentials.account_tag,
 		.secret = a->credentials.secret,

@@ -17,6 +17,12 @@
 #include "wire/io_loop.h"
 #include "wire/link.h"
 #include "wire/proto.h"
+#include "wire/tls_crypto.h"
+
+#define EDGE_ANNOUNCEMENT_MAX 32
+
+/* What a stock agent keeps. */
+#define STOCK_CONNECTIONS 4
 
 static const char *const state_names[CONNECTION_STATE_N] = {
 	[CONNECTION_STATE_OPENING] = "opening",
@@ -180,7 +186,8 @@ static void fill_entry(struct connection *c, const struct registration_request *
 	c->entry.tunnel = req->tunnel_id;
 	c->entry.connector = req->client_id;
 	c->entry.index = req->conn_index;
-	c->is_adit = registration_has_feature(req, FEATURE_ADIT);
+	c->is_adit = registration_is_adit(req);
+	c->n_expected = registration_expected_connections(req, STOCK_CONNECTIONS);
 	snprintf(c->version, sizeof(c->version), "%s", req->version ? req->version : "");
 	c->since_ms = clock_wall_ms();
 	registry_add(c->edge->registry, &c->entry);
@@ -326,15 +333,30 @@ static const struct h2_stream_events control_events = {
 	.on_closed = control_on_closed,
 };
 
+/*
+ * "1;id=...": agents advertise once per edge, however many addresses lead to it. The id is a
+ * digest, because strangers see it, too.
+ */
+static const char *announce_edge(const struct connection *c, char out[EDGE_ANNOUNCEMENT_MAX])
+{
+	const char *tag = edge_model_account_tag(c->edge->model);
+	char id[SHA256_HEX_MAX];
+
+	sha256_hex(tag, strlen(tag), id);
+	snprintf(out, EDGE_ANNOUNCEMENT_MAX, "%s;id=%.16s", ADIT_EDGE_VERSION, id);
+	return out;
+}
+
 static int open_control_stream(struct connection *c)
 {
-	static const struct h2_header request[] = {
+	char announcement[EDGE_ANNOUNCEMENT_MAX];
+	const struct h2_header request[] = {
 		{.name = ":method", .value = "GET"},
 		{.name = ":scheme", .value = "https"},
 		{.name = ":authority", .value = "edge"},
 		{.name = ":path", .value = "/"},
 		{.name = HDR_UPGRADE, .value = UPGRADE_CONTROL},
-		{.name = HDR_ADIT_EDGE, .value = ADIT_EDGE_VERSION},
+		{.name = HDR_ADIT_EDGE, .value = announce_edge(c, announcement)},
 	};
 	int r = control_server_new(&c->rpc, &rpc_events, c);
 

@@ -51,6 +51,7 @@ struct connection {
 	char key_id[EDGE_KEY_ID_MAX]; /* the secret that opened it */
 	char version[64];	      /* as the agent said, for people */
 	bool is_adit;
+	unsigned int n_expected; /* connections that its process means to keep */
 	bool was_replaced;
 	int64_t since_ms;	   /* wall clock, of REGISTERED */
 	uint64_t deadline_ms;	   /* boot clock, of the state; UINT64_MAX: none */

@@ -17,9 +17,6 @@
 #include "wire/io_loop.h"
 #include "wire/link.h"
 
-/* Connections that a stock agent makes; adit agents make as many unless told otherwise. */
-#define EXPECTED_PER_CONNECTOR 4
-
 /* A suspect connection counts while bytes come in. */
 #define SUSPECT_READ_MS 5000
 
@@ -89,9 +86,10 @@ static void count_connection(json_t *connectors, const struct connection *c)
 	uuid_format(&c->entry.connector, id);
 	item = find_by_id(connectors, id);
 	if (!item) {
-		item = json_pack("{s:s, s:s, s:s, s:i, s:I}", "id", id, "kind",
+		item = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I}", "id", id, "kind",
 				 c->is_adit ? "adit" : "stock", "version", c->version,
-				 "connections", 0, "since", (json_int_t)(c->since_ms / 1000));
+				 "connections", 0, "expected", (int)c->n_expected, "since",
+				 (json_int_t)(c->since_ms / 1000));
 		json_array_append_new(connectors, item);
 	}
 	count = json_object_get(item, "connections");
@@ -129,9 +127,13 @@ static void op_tunnel_health(void *ctx, const struct uuid *tunnel, bool ever_see
 	const struct edge *e = ctx;
 	json_t *connectors = op_connectors(ctx, tunnel);
 	struct list *pos;
+	json_t *item;
+	size_t i;
 
 	*healthp = (struct edge_tunnel_health){0};
 	healthp->n_connectors = (unsigned int)json_array_size(connectors);
+	json_array_foreach(connectors, i, item) healthp->n_expected +=
+		(unsigned int)json_integer_value(json_object_get(item, "expected"));
 	json_decref(connectors);
 	list_for_each (pos, &e->connections) {
 		const struct connection *c = list_entry(pos, struct connection, node);
@@ -139,7 +141,7 @@ static void op_tunnel_health(void *ctx, const struct uuid *tunnel, bool ever_see
 		if (uuid_equal(&c->entry.tunnel, tunnel) && counts(c))
 			healthp->n_connections++;
 	}
-	healthp->n_expected = healthp->n_connectors * EXPECTED_PER_CONNECTOR;
+
 	healthp->state = health_of(healthp->n_expected, healthp->n_connections, ever_seen);
 }
 

@@ -23,8 +23,8 @@
 /* What adit adds; stock peers ignore all of it. */
 #define HDR_ADIT_EDGE	    "adit-edge" /* "1[;feature...]" on the control stream's request */
 #define ADIT_EDGE_VERSION   "1"
-#define FEATURE_ADIT	    "adit/1"		   /* in ClientInfo.features */
-#define HDR_ADIT_ERROR	    "adit-error"	   /* why a stream was refused: enum stream_error */
+#define FEATURE_ADIT	    "adit/1"	 /* in ClientInfo.features; ";connections=N" may follow */
+#define HDR_ADIT_ERROR	    "adit-error" /* why a stream was refused: enum stream_error */
 #define HDR_VIRTUAL_NETWORK "adit-virtual-network" /* on a client's CONNECT; name or id */
 
 #define SNI_STOCK    "h2.cftunnel.com"

@@ -51,3 +51,13 @@ struct registration_error {
 #define REG_CAUSE_DUPLICATE "EDUPCONN"
 
 bool registration_has_feature(const struct registration_request *r, const char *feature);
+
+/* True if it is an adit agent: feature "adit/1", parameters after ";" allowed. */
+bool registration_is_adit(const struct registration_request *r);
+
+/*
+ * How many connections this process means to keep, by an adit agent's "connections=N"
+ * parameter (1..255), else @otherwise.
+ */
+unsigned int registration_expected_connections(const struct registration_request *r,
+					       unsigned int otherwise);

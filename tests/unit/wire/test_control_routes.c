@@ -504,10 +504,39 @@ static void test_hash_ignores_order(void **state)
 	assert_memory_not_equal(first, second, sizeof(first));
 }
 
+static void an_agent_says_how_many_connections_it_keeps(void **state UNUSED)
+{
+	static const struct {
+		const char *feature;
+		bool is_adit;
+		unsigned int n;
+	} rows[] = {
+		{"adit/1", true, 4},
+		{"adit/1;connections=2", true, 2},
+		{"adit/1;x=y;connections=16", true, 16},
+		{"adit/1;connections=0", true, 4},
+		{"adit/1;connections=256", true, 4},
+		{"adit/1;connections=-1", true, 4},
+		{"adit/10", false, 4},
+		{"support_quic_eof", false, 4},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct registration_request req = {
+			.features = {"management_logs", rows[i].feature},
+			.n_features = 2,
+		};
+
+		assert_int_equal(registration_is_adit(&req), rows[i].is_adit);
+		assert_int_equal(registration_expected_connections(&req, 4), rows[i].n);
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_agent_says_how_many_connections_it_keeps),
 		TEST(test_round_trips),
 		TEST(test_too_many),
 		TEST(test_hash_only),
