@@ -11,8 +11,7 @@ SPDX_SUFFIXES = (".c", ".h", ".py", ".sh", ".cmake", ".in", ".sysusers", "CMakeL
 SCRIPTS = ("quickstart", "run-tests", "Makefile", "scripts/install-packages", ".ci/run")
 DRAWERS = ("util", "utils", "common", "misc", "helper", "helpers")
 # In pieces, so that this file doesn't find itself.
-MACHINE = re.compile("|".join(("/" + "work/(main|wt|shared)", "/" + "tmp/b-", "/" + "root/",
-                               "/" + "home/(?!user)[a-z]")))
+MACHINE = re.compile("|".join(("/" + "work/(main|wt|shared)", "/" + "tmp/b-", "/" + "root/")))
 BINARY = (".bin", ".pem", ".der", ".png")
 
 

@@ -303,13 +303,14 @@ static inline bool dns_server_start(struct dns_server *s, uv_loop_t *uv, const c
 	uv_tcp_init(uv, &s->tcp);
 	s->udp.data = s;
 	s->tcp.data = s;
-	r = uv_udp_bind(&s->udp, sa, 0);
-	if (r == 0)
-		r = uv_udp_getsockname(&s->udp, sa, &n);
-	if (r == 0)
-		r = uv_tcp_bind(&s->tcp, sa, 0);
+	/* TCP chooses the port: connections of other tests hold many TCP ports and few of UDP. */
+	r = uv_tcp_bind(&s->tcp, sa, 0);
 	if (r == 0)
 		r = uv_listen((uv_stream_t *)&s->tcp, 4, dns_tcp_accept);
+	if (r == 0)
+		r = uv_tcp_getsockname(&s->tcp, sa, &n);
+	if (r == 0)
+		r = uv_udp_bind(&s->udp, sa, 0);
 	if (r == 0)
 		r = uv_udp_recv_start(&s->udp, dns_udp_alloc, dns_udp_read);
 	/* The port is at the same place in both families. */
