@@ -135,9 +135,11 @@ static void link_control_end(void *ctx, struct edge_link *el, const char *reason
 static void link_goaway(void *ctx, struct edge_link *el)
 {
 	struct slot *slot = ctx;
+	uint32_t id = edge_link_id(el);
 
-	log_info("edge goes away", log_int("conn_index", slot->index));
-	uplink_on_goaway(&slot->uplink, edge_link_id(el), now_of(slot));
+	if (id == slot->uplink.current)
+		log_info("edge goes away, connecting anew", log_int("conn_index", slot->index));
+	uplink_on_goaway(&slot->uplink, id, now_of(slot));
 	supervisor_touch(slot->supervisor);
 }
 
@@ -268,6 +270,9 @@ static void log_trouble(struct slot *slot, enum uplink_state from)
 	enum log_level level = is_news(slot, from) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
 	char edge[ENDPOINT_TEXT_MAX] = "-";
 
+	/* GOAWAY: nothing is lost yet, and it was told already. */
+	if (from == UPLINK_STATE_REGISTERED && uplink_is_registered(u))
+		return;
 	if (slot->has_edge)
 		endpoint_format(&slot->edge, edge);
 	LOG_AT(level, from == UPLINK_STATE_REGISTERED ? "connection lost" : "connection failed",
