@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "edge/model_private.h"
+#include "wire/proto.h"
 
 /* ---- sets ---- */
 
@@ -294,6 +295,15 @@ static int answer(struct edge_model *m, const struct advert_set *set, size_t fro
 	return 0;
 }
 
+/* A known hash: the verdicts as they are now, if they fit one message. */
+static int confirm(struct edge_model *m, const struct advert_set *set, struct route_reply *replyp)
+{
+	if (set->n <= ROUTES_PER_CALL)
+		return answer(m, set, 0, replyp);
+	*replyp = (struct route_reply){0};
+	return 0;
+}
+
 int edge_advertise(struct edge_model *m, const struct uuid *tunnel, const struct uuid *connector,
 		   const struct route_call *call, int64_t now_ms, struct route_reply *replyp)
 {
@@ -307,7 +317,7 @@ int edge_advertise(struct edge_model *m, const struct uuid *tunnel, const struct
 		return EDGE_ADVERT_E_UNKNOWN;
 	if (call->hash_only) {
 		if (a->is_complete && memcmp(a->hash, call->hash, sizeof(a->hash)) == 0)
-			return answer(m, &a->set, 0, replyp);
+			return confirm(m, &a->set, replyp);
 		*replyp = (struct route_reply){.send_all = true};
 		return 0;
 	}

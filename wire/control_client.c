@@ -35,6 +35,7 @@ struct advert {
 	uint64_t deadline_ms; /* of the call sent last */
 	uint32_t timeout_ms;
 	bool is_sent; /* the last call too */
+	bool has_verdicts;
 	bool send_all;
 	char failed[FAILED_TEXT_MAX];
 };
@@ -269,7 +270,8 @@ static void note_failure(struct advert *a, const char *text)
 static void report_advert(struct control_client *c)
 {
 	struct advert done = c->advert;
-	bool has_verdicts = !done.failed[0] && !done.send_all && !done.head.hash_only;
+	bool has_verdicts =
+		!done.failed[0] && !done.send_all && (done.has_verdicts || !done.head.hash_only);
 
 	c->advert = (struct advert){.serial = done.serial};
 	c->events->on_advertised(c->ctx, done.head.generation, has_verdicts ? done.verdicts : NULL,
@@ -294,10 +296,15 @@ static void advance_advert(struct control_client *c)
 
 static void read_reply(struct advert *a, size_t first, const struct capnp_struct *results)
 {
-	size_t n = a->head.hash_only ? 0 : min_size(a->n_entries - first, ROUTES_PER_CALL);
+	size_t n = min_size(a->n_entries - first, ROUTES_PER_CALL);
 	bool send_all = false;
-	const char *wrong = route_get_reply(results, a->verdicts + first, n, &send_all);
+	const char *wrong;
 
+	/* A confirmed hash may come with the verdicts as they are now, or with none. */
+	if (a->head.hash_only)
+		n = route_count_verdicts(results) > 0 ? a->n_entries : 0;
+	wrong = route_get_reply(results, a->verdicts + first, n, &send_all);
+	a->has_verdicts = n > 0;
 	if (wrong)
 		note_failure(a, wrong);
 	a->send_all = a->send_all || send_all;

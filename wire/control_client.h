@@ -38,7 +38,7 @@ struct control_client_events {
 	/* @ok false: refused or timed out; the caller goes on with its shutdown either way. */
 	void (*on_unregistered)(void *ctx, bool ok);
 	/* The edge answered the last call of a set: verdicts for all vnets, then all routes, in
-	 * the order of the set (NULL when only the hash was sent: it still holds); or @send_all;
+	 * the order of the set (NULL when a hash was confirmed without them); or @send_all;
 	 * or @failed, for people: exception, no answer in time, superseded by a newer set. */
 	void (*on_advertised)(void *ctx, uint64_t generation, const struct route_verdict *verdicts,
 			      size_t n_verdicts, bool send_all, const char *failed);

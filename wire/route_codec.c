@@ -153,6 +153,11 @@ void route_put_reply(struct capnp_out payload, const void *reply)
 	}
 }
 
+size_t route_count_verdicts(const struct capnp_struct *results)
+{
+	return capnp_get_list(results, 0).n;
+}
+
 const char *route_get_reply(const struct capnp_struct *results, struct route_verdict *verdicts,
 			    size_t n, bool *send_allp)
 {

@@ -23,6 +23,8 @@ void route_put_call(struct capnp_out payload, const void *call);
 NODISCARD const char *route_get_call(const struct capnp_struct *params, struct route_call *callp);
 
 void route_put_reply(struct capnp_out payload, const void *reply);
+/* Verdicts in a reply: none when the edge only confirms a hash. */
+size_t route_count_verdicts(const struct capnp_struct *results);
 /*
  * Reads @n verdicts into @verdicts, or *@send_allp. NULL, or what is wrong: another
  * number of verdicts.

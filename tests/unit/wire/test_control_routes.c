@@ -22,6 +22,7 @@
 enum edge_mood {
 	MOOD_ANSWER,
 	MOOD_SEND_ALL,
+	MOOD_CONFIRM, /* a hash with the verdicts as they are now */
 	MOOD_EXCEPTION,
 	MOOD_FEW_VERDICTS,
 	MOOD_SILENT,
@@ -152,6 +153,8 @@ static void on_advertise(void *ctx, uint32_t answer, const struct route_call *ca
 	keep_part(f, &call->part);
 	if (f->mood == MOOD_EXCEPTION)
 		control_server_exception(f->server, answer, "no routes here");
+	else if (f->mood == MOOD_CONFIRM)
+		answer_call(f, answer, 0, f->set.n_vnets + f->set.n_routes);
 	else if (f->mood != MOOD_SILENT)
 		answer_call(f, answer, first, f->n_vnets + f->n_routes - first);
 }
@@ -393,6 +396,19 @@ static void test_hash_only(void **state)
 	assert_int_equal(f->n_reports, 2);
 }
 
+static void test_hash_confirmed_with_verdicts(void **state)
+{
+	struct fixture *f = *state;
+
+	make_set(f, 2, 100);
+	f->mood = MOOD_CONFIRM;
+	advertise(f, 1, true);
+	pump(f);
+	assert_int_equal(f->n_calls, 1);
+	assert_int_equal(f->n_verdicts, 102);
+	assert_string_equal(f->failed, "");
+}
+
 static void test_failures(void **state)
 {
 	static const struct {
@@ -540,6 +556,7 @@ int main(void)
 		TEST(test_round_trips),
 		TEST(test_too_many),
 		TEST(test_hash_only),
+		TEST(test_hash_confirmed_with_verdicts),
 		TEST(test_failures),
 		TEST(test_timeout),
 		TEST(test_superseded),
