@@ -98,7 +98,8 @@ static void carry(struct h2_session *from, struct h2_session *to)
 
 	do {
 		assert_int_equal(h2_session_pull(from, buf, H2_PULL_MIN, &n), 0);
-		assert_int_equal(h2_session_feed(to, buf, n), 0);
+		if (n)
+			assert_int_equal(h2_session_feed(to, buf, n), 0);
 	} while (n);
 	free(buf);
 }
