@@ -265,12 +265,6 @@ static void link_secure(void *ctx, struct link *link)
 		el->events->on_secure(el->ctx, el);
 }
 
-static void link_ready(void *ctx, struct link *link)
-{
-	(void)ctx;
-	(void)link;
-}
-
 static void link_open(void *ctx, struct link *link, struct h2_stream *stream,
 		      const struct h2_headers *hdrs)
 {
@@ -308,7 +302,6 @@ static void link_closed(void *ctx, struct link *link, enum link_end why)
 
 static const struct link_events link_events = {
 	.on_secure = link_secure,
-	.on_ready = link_ready,
 	.on_open = link_open,
 	.on_goaway = link_goaway,
 	.on_closed = link_closed,

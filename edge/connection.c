@@ -370,10 +370,6 @@ static int open_control_stream(struct connection *c)
 
 /* ---- link ---- */
 
-static void link_on_secure(void *ctx UNUSED, struct link *link UNUSED)
-{
-}
-
 static void link_on_ready(void *ctx, struct link *link UNUSED)
 {
 	struct connection *c = ctx;
@@ -430,7 +426,6 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 }
 
 static const struct link_events link_events = {
-	.on_secure = link_on_secure,
 	.on_ready = link_on_ready,
 	.on_goaway = link_on_goaway,
 	.on_suspect = link_on_suspect,

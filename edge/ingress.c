@@ -111,18 +111,6 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	flow_refuse_request(stream, error);
 }
 
-static void link_on_secure(void *ctx UNUSED, struct link *link UNUSED)
-{
-}
-
-static void link_on_ready(void *ctx UNUSED, struct link *link UNUSED)
-{
-}
-
-static void link_on_goaway(void *ctx UNUSED, struct link *link UNUSED, uint32_t h2_code UNUSED)
-{
-}
-
 static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
 {
 	struct ingress *in = ctx;
@@ -136,10 +124,7 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 }
 
 static const struct link_events link_events = {
-	.on_secure = link_on_secure,
-	.on_ready = link_on_ready,
 	.on_open = link_on_open,
-	.on_goaway = link_on_goaway,
 	.on_closed = link_on_closed,
 };
 

@@ -78,14 +78,6 @@ static void link_on_secure(void *ctx, struct link *link)
 		connection_new(e, link);
 }
 
-static void link_on_ready(void *ctx UNUSED, struct link *link UNUSED)
-{
-}
-
-static void link_on_goaway(void *ctx UNUSED, struct link *link UNUSED, uint32_t h2_code UNUSED)
-{
-}
-
 static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
 {
 	char peer[ENDPOINT_TEXT_MAX];
@@ -98,8 +90,6 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 
 static const struct link_events link_events = {
 	.on_secure = link_on_secure,
-	.on_ready = link_on_ready,
-	.on_goaway = link_on_goaway,
 	.on_closed = link_on_closed,
 };
 

@@ -246,7 +246,7 @@ static void session_on_settings(void *ctx)
 
 	l->phase_deadline_ms = UINT64_MAX;
 	link_schedule(l);
-	if (l->events)
+	if (l->events && l->events->on_ready)
 		l->events->on_ready(l->ctx, l);
 }
 
@@ -264,7 +264,7 @@ static void session_on_goaway(void *ctx, uint32_t h2_code)
 {
 	struct link *l = ctx;
 
-	if (l->events)
+	if (l->events && l->events->on_goaway)
 		l->events->on_goaway(l->ctx, l, h2_code);
 }
 

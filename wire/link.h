@@ -49,13 +49,13 @@ enum link_end {
 	LINK_END_N,
 };
 
-/* All members but on_suspect, on_open must be set. */
+/* on_closed must be set, and on_secure by who dials or adopts; the others may be NULL. */
 struct link_events {
 	/* TLS is done: look at link_alpn() and call link_start() before returning. */
 	void (*on_secure)(void *ctx, struct link *link);
 	/* HTTP/2 is up: the peer's SETTINGS arrived. */
 	void (*on_ready)(void *ctx, struct link *link);
-	/* As h2_session_events.on_open. */
+	/* As h2_session_events.on_open; NULL: requests are refused with REFUSED_STREAM. */
 	void (*on_open)(void *ctx, struct link *link, struct h2_stream *stream,
 			const struct h2_headers *hdrs);
 	void (*on_goaway)(void *ctx, struct link *link, uint32_t h2_code);
