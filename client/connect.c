@@ -13,8 +13,6 @@
 #include "client/conduit.h"
 #include "client/stdio_ends.h"
 
-#define SIGNAL_BASE 128
-
 struct connect {
 	const struct connect_options *opt;
 	struct client_loop loop;
@@ -99,7 +97,7 @@ static const struct tunnel_events tunnel_events = {
 
 static void on_signal(void *ctx, int number)
 {
-	finish(ctx, SIGNAL_BASE + number, "");
+	finish(ctx, CLIENT_EXIT_SIGNAL + number, "");
 }
 
 static void run(struct connect *c)

@@ -32,6 +32,7 @@ enum client_exit {
 	CLIENT_EXIT_EDGE_FAULT = 24,
 	CLIENT_EXIT_USAGE = 64,
 	CLIENT_EXIT_CREDENTIALS = 78,
+	CLIENT_EXIT_SIGNAL = 128, /* plus the number of the signal that ended it */
 };
 
 /* What an exit status says, for --help and docs; NULL for a number that isn't one of them. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/backoff.h"
 #include "base/cleanup.h"
@@ -19,8 +18,6 @@
 #include "wire/tcp_socket.h"
 #include "wire/tls_crypto.h"
 
-#define SIGNAL_BASE	  128
-#define BACKLOG		  128
 #define ACCEPTS_PER_EVENT 64
 #define STABLE_MS	  10000 /* a link that lived this long: failures are forgotten */
 
@@ -309,30 +306,11 @@ static const struct tunnel_events tunnel_events = {
 
 /* ---- life ---- */
 
-static int listen_on(const struct endpoint *at)
-{
-	CLEANUP(close_fd) int fd = -1;
-	struct sockaddr_storage ss;
-	socklen_t n = endpoint_to_sockaddr(at, &ss);
-	int on = 1;
-	int listening;
-
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&ss, n) < 0 || listen(fd, BACKLOG) < 0)
-		return -errno;
-	listening = fd;
-	fd = -1;
-	return listening;
-}
-
 static void on_signal(void *ctx, int number)
 {
 	struct forward *fw = ctx;
 
-	fw->status = SIGNAL_BASE + number;
+	fw->status = CLIENT_EXIT_SIGNAL + number;
 	uv_stop(&fw->loop.uv);
 }
 
@@ -383,7 +361,7 @@ int forward_run(const struct connect_options *opt, const struct endpoint *at,
 	text[0] = '\0';
 	list_init(&fw.retired);
 	list_init(&fw.connections);
-	fw.fd = listen_on(at);
+	fw.fd = tcp_socket_listen(at);
 	if (fw.fd < 0) {
 		snprintf(text, CONNECT_TEXT_MAX, "can't listen on %s: %s",
 			 endpoint_format(at, where), strerror(-fw.fd));

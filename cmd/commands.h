@@ -12,11 +12,9 @@
 
 #include "base/compiler.h"
 
-/* Exit codes that mean the same everywhere (sysexits.h has the first and the last). */
+/* Exit codes that mean the same everywhere, as in sysexits.h. */
 enum command_exit {
 	COMMAND_EXIT_USAGE = 64,
-	COMMAND_EXIT_RUNNING = 73,
-	COMMAND_EXIT_REFUSED = 77,
 	COMMAND_EXIT_CONFIG = 78,
 };
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include <jansson.h>
@@ -21,7 +20,6 @@
 #include "wire/link.h"
 #include "wire/tcp_socket.h"
 
-#define BACKLOG		  512
 #define ACCEPTS_PER_EVENT 64
 
 struct socket_watch {
@@ -151,42 +149,10 @@ static void listener_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
 		accept_some(w->listener, w->fd);
 }
 
-static int set_options(int fd, const struct endpoint *ep)
-{
-	struct ip_addr any6 = {.family = AF_INET6};
-	int on = 1;
-	int v6only = !ip_equal(&ep->ip, &any6);
-
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-		return -errno;
-	/* [::] serves both families, as the config reference says. */
-	if (ep->ip.family == AF_INET6 &&
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
-		return -errno;
-	return 0;
-}
-
-static int open_socket(const struct endpoint *ep)
-{
-	struct sockaddr_storage ss;
-	socklen_t n = endpoint_to_sockaddr(ep, &ss);
-	int fd = socket(ep->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int r = fd < 0 ? -errno : set_options(fd, ep);
-
-	if (r == 0 && bind(fd, (struct sockaddr *)&ss, n) < 0)
-		r = -errno;
-	if (r == 0 && listen(fd, BACKLOG) < 0)
-		r = -errno;
-	if (r == 0)
-		return fd;
-	close_fd(fd);
-	return r;
-}
-
 static int add_socket(struct listener *l, const struct endpoint *ep)
 {
 	struct socket_watch *w = &l->sockets[l->n_sockets];
-	int fd = open_socket(ep);
+	int fd = tcp_socket_listen(ep);
 	int r;
 
 	if (fd < 0)

@@ -17,6 +17,9 @@
 #define NOTSENT_LOWAT	  (128 * 1024)
 #define KEEP_ALIVE_PROBES 9
 
+/* A burst of reconnecting agents or of users waits here, rather than for a lost SYN. */
+#define BACKLOG 512
+
 int tcp_socket_open(const struct endpoint *peer, const struct ip_addr *bind_ip)
 {
 	struct endpoint local = {.ip = *bind_ip};
@@ -36,6 +39,37 @@ int tcp_socket_open(const struct endpoint *peer, const struct ip_addr *bind_ip)
 		return r;
 	}
 	return fd;
+}
+
+static int set_listen_options(int fd, const struct endpoint *ep)
+{
+	struct ip_addr any6 = {.family = AF_INET6};
+	int on = 1;
+	int v6only = !ip_equal(&ep->ip, &any6);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (ep->ip.family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+		return -errno;
+	return 0;
+}
+
+int tcp_socket_listen(const struct endpoint *ep)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(ep, &ss);
+	int fd = socket(ep->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r = fd < 0 ? -errno : set_listen_options(fd, ep);
+
+	if (r == 0 && bind(fd, (struct sockaddr *)&ss, n) < 0)
+		r = -errno;
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		return fd;
+	close_fd(fd);
+	return r;
 }
 
 int tcp_socket_connect(int fd, const struct endpoint *peer)

@@ -11,6 +11,12 @@
  * -errno. */
 int tcp_socket_open(const struct endpoint *peer, const struct ip_addr *bind);
 
+/*
+ * A non-blocking, close-on-exec socket that listens on @ep. [::] takes both families, another
+ * IPv6 address only its own. fd or -errno.
+ */
+int tcp_socket_listen(const struct endpoint *ep);
+
 /* Starts connect(). 0 when done at once, -EINPROGRESS, or -errno. */
 int tcp_socket_connect(int fd, const struct endpoint *peer);
 
