@@ -106,12 +106,6 @@ void edge_settings_show(const struct edge_settings *s, FILE *out)
 	schema_show(&edge_settings_schema, s, out);
 }
 
-int edge_settings_diff_restart(const struct edge_settings *old, const struct edge_settings *new_,
-			       char *out, size_t n_out)
-{
-	return schema_diff_restart(&edge_settings_schema, old, new_, out, n_out);
-}
-
 void edge_settings_write_reference(FILE *out)
 {
 	schema_write_reference(&edge_settings_schema, "edge.yml", out);

@@ -4,8 +4,8 @@
 /*
  * edge_settings - what edge.yml, environment and flags say, as one struct
  *
- * Rows in edge_settings.c describe each key; docs/config.md is generated from
- * them. A loaded struct is immutable: reload makes a new one and swaps.
+ * Rows in edge_settings_rows.c describe each key; docs/config.md is generated from
+ * them. Read once: only the certificate's contents are read again while the edge runs.
  */
 
 #include <stddef.h>
@@ -73,13 +73,6 @@ struct edge_settings *edge_settings_free(struct edge_settings *s);
 
 /* The effective configuration as YAML, defaults included. */
 void edge_settings_show(const struct edge_settings *s, FILE *out);
-
-/*
- * Comma-separated keys that differ and only take effect after a restart, into
- * @out. Returns how many.
- */
-int edge_settings_diff_restart(const struct edge_settings *old, const struct edge_settings *new_,
-			       char *out, size_t n_out);
 
 /* The part of docs/config.md about edge.yml. */
 void edge_settings_write_reference(FILE *out);

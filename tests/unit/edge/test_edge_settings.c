@@ -116,19 +116,6 @@ static void test_bad_input_is_named(void **state)
 	assert_string_equal(out, "f: listen: [::1]:1 is given twice\n");
 }
 
-static void test_restart_keys(void **state)
-{
-	char out[2048];
-	struct edge_settings *a = load("loglevel: debug\n", NULL, out);
-	struct edge_settings *b = load("listen: '[::1]:1'\nroute-hold: 1h\n", NULL, out);
-
-	(void)state;
-	assert_int_equal(edge_settings_diff_restart(a, b, out, sizeof(out)), 1);
-	assert_string_equal(out, "listen");
-	edge_settings_free(a);
-	edge_settings_free(b);
-}
-
 static void test_shown_settings_load_again(void **state)
 {
 	char out[2048], *shown[2] = {NULL, NULL};
@@ -171,7 +158,6 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values_and_overrides),
 		cmocka_unit_test(test_bad_input_is_named),
-		cmocka_unit_test(test_restart_keys),
 		cmocka_unit_test(test_shown_settings_load_again),
 		cmocka_unit_test(test_shipped_example),
 	};
