@@ -6,6 +6,7 @@
 
 #include "base/backoff.h"
 #include "base/err.h"
+#include "ctrl/agent_status.h"
 
 static const struct backoff_policy retry_policy = {
 	.min_ms = ADVERTISE_RETRY_MIN_MS,
@@ -37,10 +38,10 @@ struct advertise {
 };
 
 static const char *const state_names[ADVERTISE_STATE_N] = {
-	[ADVERTISE_STATE_PENDING] = "pending",
-	[ADVERTISE_STATE_ACCEPTED] = "accepted",
-	[ADVERTISE_STATE_REFUSED] = "refused",
-	[ADVERTISE_STATE_OPERATOR] = "operator",
+	[ADVERTISE_STATE_PENDING] = ROUTE_STATE_PENDING,
+	[ADVERTISE_STATE_ACCEPTED] = ROUTE_STATE_ACCEPTED,
+	[ADVERTISE_STATE_REFUSED] = ROUTE_STATE_REFUSED,
+	[ADVERTISE_STATE_OPERATOR] = ROUTE_STATE_OPERATOR,
 };
 
 const char *advertise_state_name(enum advertise_state s)

@@ -80,5 +80,5 @@ uint64_t advertise_generation(const struct advertise *a);
 /* Of entry @i of the set, virtual networks first, then routes. *@reasonp: "" or why. */
 enum advertise_state advertise_entry_state(const struct advertise *a, size_t i,
 					   const char **reasonp);
-/* "pending", "accepted", "refused", "operator". */
+/* ROUTE_STATE_* of ctrl/agent_status.h. */
 const char *advertise_state_name(enum advertise_state s);

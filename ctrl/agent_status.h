@@ -55,7 +55,7 @@
 #define CONNECTION_LAST_ERROR "last_error" /* text; left out when there was none */
 
 /* routes; besides, at top level: */
-#define ROUTES_ROUTES "routes" /* array in the order of the config, operator's routes last */
+#define ROUTES_ROUTES "routes" /* array in the order of the config */
 #define ROUTES_NOTE   "note"   /* text for people, e.g. why nothing can be advertised; optional */
 
 /* One element of "routes". */
