@@ -270,7 +270,7 @@ static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
 	return s->out.len + H2_PULL_SLACK > s->out.cap ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-/* Full TLS records: see performance notes in docs/performance.md. */
+/* Frames that fill whole TLS records: a short record costs as much as a full one. */
 static ssize_t on_read_length(nghttp2_session *ng UNUSED, uint8_t frame_type UNUSED,
 			      int32_t id UNUSED, int32_t conn_window UNUSED,
 			      int32_t stream_window UNUSED, uint32_t peer_max_frame,

@@ -13,6 +13,10 @@
  * is stalled. */
 #define H2_URGENT_RESERVE (16 * 1024)
 
+/* Owed credit is announced when it is this part of a window. nghttp2's own half of it would leave
+ * only half of the window usable on long paths. */
+#define H2_WINDOW_UPDATE_SHARE 8
+
 #define H2_FRAME_HEADER 9
 
 /* Largest header block that we send; nothing of ours comes near. */

@@ -5,9 +5,8 @@
  *
  * Invariants: nghttp2 is never entered from its own callbacks (IN_CALL is
  * asserted); SETTINGS are queued before the first feed; window updates are
- * ours, at an eighth of a window, because nghttp2's wait for half of it halves
- * the usable window on long paths; output goes into the caller's buffer, DATA
- * straight behind its frame header.
+ * ours, not nghttp2's; output goes into the caller's buffer, DATA straight
+ * behind its frame header.
  */
 
 #include "wire/h2_session.h"
@@ -19,8 +18,6 @@
 
 #include "base/err.h"
 #include "wire/h2_private.h"
-
-#define WINDOW_UPDATE_SHARE 8
 
 void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t per_s)
 {
@@ -218,7 +215,7 @@ void h2_session_credit(struct h2_session *s)
 	int32_t received = nghttp2_session_get_effective_recv_data_length(s->ng);
 	int64_t owed = (int64_t)received - (int64_t)s->conn_withheld_bytes;
 
-	if (owed > 0 && owed >= s->limits.conn_window_bytes / WINDOW_UPDATE_SHARE)
+	if (owed > 0 && owed >= s->limits.conn_window_bytes / H2_WINDOW_UPDATE_SHARE)
 		(void)nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)owed);
 }
 
@@ -282,11 +279,6 @@ bool h2_session_is_idle(const struct h2_session *s)
 bool h2_session_is_broken(const struct h2_session *s)
 {
 	return (s->bits & H2_SESSION_BROKEN) != 0;
-}
-
-uint32_t h2_session_peer_max_frame(const struct h2_session *s)
-{
-	return nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_FRAME_SIZE);
 }
 
 const char *h2_session_error_text(const struct h2_session *s)

@@ -131,8 +131,6 @@ bool h2_session_is_idle(const struct h2_session *s);
  * the pull showed. Send what was pulled, then close.
  */
 bool h2_session_is_broken(const struct h2_session *s);
-/* Payload limit of the peer (its SETTINGS_MAX_FRAME_SIZE). */
-uint32_t h2_session_peer_max_frame(const struct h2_session *s);
 /* What ended the session, for logs: library text, valid as long as the session; "" if nothing did.
  */
 const char *h2_session_error_text(const struct h2_session *s);

@@ -16,9 +16,8 @@
 #include "base/err.h"
 #include "wire/h2_private.h"
 
-#define WINDOW_UPDATE_SHARE 8
-#define FIELD_OVERHEAD	    32 /* RFC 9113 10.5.1 */
-#define SEND_HEADERS_MAX    16
+#define FIELD_OVERHEAD	 32 /* RFC 9113 10.5.1 */
+#define SEND_HEADERS_MAX 16
 
 struct h2_headers *h2_headers_free(struct h2_headers *h)
 {
@@ -307,7 +306,7 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 	st->owed_bytes += n;
 	if (st->bits & (H2_STREAM_PEER_ENDED | H2_STREAM_RESET))
 		return;
-	if (st->owed_bytes < s->limits.stream_window_bytes / WINDOW_UPDATE_SHARE)
+	if (st->owed_bytes < s->limits.stream_window_bytes / H2_WINDOW_UPDATE_SHARE)
 		return;
 	if (nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, st->id,
 					 (int32_t)st->owed_bytes) == 0)
@@ -348,11 +347,6 @@ void h2_stream_reset(struct h2_stream *st, uint32_t h2_code)
 	st->bits |= H2_STREAM_RESET;
 	nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id, h2_code);
 	h2_session_touch(st->session);
-}
-
-int32_t h2_stream_id(const struct h2_stream *st)
-{
-	return st->id;
 }
 
 bool h2_stream_peer_ended(const struct h2_stream *st)

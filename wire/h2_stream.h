@@ -97,5 +97,4 @@ void h2_stream_set_urgent(struct h2_stream *st);
 /* RST_STREAM; on_closed follows from a later pull or feed. Idempotent. */
 void h2_stream_reset(struct h2_stream *st, uint32_t h2_code);
 
-int32_t h2_stream_id(const struct h2_stream *st);
 bool h2_stream_peer_ended(const struct h2_stream *st);

@@ -466,11 +466,6 @@ const char *link_alpn(const struct link *l)
 	return l->tls ? tls_alpn(l->tls) : NULL;
 }
 
-const char *link_sni(const struct link *l)
-{
-	return l->tls ? tls_sni(l->tls) : NULL;
-}
-
 const struct endpoint *link_peer(const struct link *l)
 {
 	return &l->peer;

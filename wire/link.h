@@ -99,7 +99,6 @@ void link_free(struct link *l);
 struct h2_session *link_session(struct link *l);
 /* NULL when none was negotiated. */
 const char *link_alpn(const struct link *l);
-const char *link_sni(const struct link *l);
 const struct endpoint *link_peer(const struct link *l);
 /* Valid from HANDSHAKE on. */
 const struct endpoint *link_local(const struct link *l);

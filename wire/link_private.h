@@ -22,10 +22,9 @@ enum link_state {
 
 enum link_bit {
 	LINK_WANTS_WRITABLE = 1 << 0, /* the socket took less than we had */
-	LINK_READY_TOLD = 1 << 1,
-	LINK_SUSPECT = 1 << 2,
-	LINK_ENDING = 1 << 3, /* link_close() was called */
-	LINK_FIN_SENT = 1 << 4,
+	LINK_SUSPECT = 1 << 1,
+	LINK_ENDING = 1 << 2, /* link_close() was called */
+	LINK_FIN_SENT = 1 << 3,
 };
 
 struct link {

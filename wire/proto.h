@@ -42,8 +42,7 @@
 /* Deadlines of connection set-up, in ms. */
 #define TCP_CONNECT_MS	  15000
 #define TLS_HANDSHAKE_MS  15000
-#define H2_PREFACE_MS	  10000
-#define H2_SETTINGS_MS	  2000
+#define H2_PREFACE_MS	  10000 /* until the peer's SETTINGS */
 #define CONTROL_STREAM_MS 15000
 #define RPC_MS		  5000
 

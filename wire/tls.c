@@ -288,11 +288,6 @@ const char *tls_alpn(const struct tls_conn *c)
 	return n == strlen(ALPN_H2) && memcmp(name, ALPN_H2, n) == 0 ? ALPN_H2 : NULL;
 }
 
-const char *tls_sni(const struct tls_conn *c)
-{
-	return SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
-}
-
 const char *tls_conn_error_text(const struct tls_conn *c)
 {
 	return c->error_text;

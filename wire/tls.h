@@ -81,8 +81,6 @@ void tls_output_sent(struct tls_conn *c, size_t n);
 bool tls_has_input(const struct tls_conn *c);
 /* "h2", or NULL when none was negotiated. */
 const char *tls_alpn(const struct tls_conn *c);
-/* SNI a listener received, or NULL. */
-const char *tls_sni(const struct tls_conn *c);
 /* What failed, for people: "certificate has expired", ... Never NULL. */
 const char *tls_conn_error_text(const struct tls_conn *c);
 /* True if it was the certificate check that failed. */
