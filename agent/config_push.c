@@ -14,7 +14,7 @@
 #include "wire/h2_stream.h"
 #include "wire/proto.h"
 
-#define UNSERVED_MAX 256
+#define NOTE_MAX 256
 
 struct config_push {
 	struct h2_stream *stream;
@@ -33,7 +33,7 @@ static void end_body(struct config_push *p)
 	p->ended = NULL;
 }
 
-static void log_outcome(enum remote_config_outcome outcome, int32_t version, const char *unserved)
+static void log_outcome(enum remote_config_outcome outcome, int32_t version, const char *note)
 {
 	static const char *const messages[] = {
 		[REMOTE_CONFIG_APPLIED] = "remote configuration applied",
@@ -46,7 +46,8 @@ static void log_outcome(enum remote_config_outcome outcome, int32_t version, con
 		log_debug(messages[outcome], log_int("version", version));
 	else
 		log_info(messages[outcome], log_int("version", version),
-			 log_text("unserved", *unserved ? unserved : NULL));
+			 log_text(outcome == REMOTE_CONFIG_APPLIED ? "unserved" : "reason",
+				  *note ? note : NULL));
 }
 
 static void send_answer(struct config_push *p, const char *answer)
@@ -65,12 +66,11 @@ static void send_answer(struct config_push *p, const char *answer)
 
 static void apply(struct config_push *p)
 {
-	char answer[REMOTE_CONFIG_ANSWER_MAX], unserved[UNSERVED_MAX] = "";
-	enum remote_config_outcome outcome =
-		remote_config_apply(p->remote, buf_peek(&p->body), buf_len(&p->body), answer,
-				    unserved, sizeof(unserved));
+	char answer[REMOTE_CONFIG_ANSWER_MAX], note[NOTE_MAX] = "";
+	enum remote_config_outcome outcome = remote_config_apply(
+		p->remote, buf_peek(&p->body), buf_len(&p->body), answer, note, sizeof(note));
 
-	log_outcome(outcome, p->remote->version, unserved);
+	log_outcome(outcome, p->remote->version, note);
 	end_body(p);
 	if (outcome == REMOTE_CONFIG_UNREADABLE)
 		reply_refuse(p->stream, STREAM_ERROR_INTERNAL);
