@@ -17,6 +17,7 @@
 #include "agent/settings.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "wire/tls_crypto.h"
 
@@ -297,12 +298,9 @@ static int load_file(const char *path, enum source_format format, struct credent
 static int load_systemd(const char *name, enum source_format format, struct credentials *credp,
 			struct diag *diag)
 {
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	char path[SOURCE_TEXT_MAX];
 
-	if (!dir || !*dir ||
-	    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path) ||
-	    access(path, F_OK) < 0)
+	if (!credential_path(name, path, sizeof(path)))
 		return -ENOENT;
 	return load_file(path, format, credp, diag);
 }
