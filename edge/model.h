@@ -207,7 +207,8 @@ enum edge_advert_outcome {
  * One call of RouteAdvertiser. Parts are collected until the last; then the set replaces the
  * connector's former one, and, if it is this process's first, the held sets of @call's instance.
  * *@replyp has the verdicts of this call's entries (networks, then routes); of the whole set for
- * a known hash if it has at most ROUTES_PER_CALL entries, else none. Valid until the next call. 0 or an outcome (answer with an exception).
+ * a known hash if it has at most ROUTES_PER_CALL entries, else none. Valid until the next call. 0
+ * or an outcome (answer with an exception).
  */
 NODISCARD int edge_advertise(struct edge_model *m, const struct uuid *tunnel,
 			     const struct uuid *connector, const struct route_call *call,
