@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/json_depth.h"
 #include "wire/proto.h"
 
 #define CONNECT_TIMEOUT_MIN_S 1
@@ -90,29 +91,6 @@ void remote_config_rebase(struct remote_config *rc, const struct warp_routing *l
 
 /* ---- reading ---- */
 
-/* Brackets outside of strings; says nothing about whether they match. */
-static bool is_too_deep(const char *text, size_t n)
-{
-	unsigned int depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i];
-
-		if (in_string && c == '\\')
-			i++;
-		else if (c == '"')
-			in_string = !in_string;
-		else if (!in_string && (c == '{' || c == '['))
-			depth++;
-		else if (!in_string && (c == '}' || c == ']') && depth > 0)
-			depth--;
-		if (depth > REMOTE_CONFIG_DEPTH_MAX)
-			return true;
-	}
-	return false;
-}
-
 /* The body as JSON object with an int32 "version", or NULL and the reason. */
 static json_t *read_body(const void *body, size_t n, const char **reasonp)
 {
@@ -124,7 +102,7 @@ static json_t *read_body(const void *body, size_t n, const char **reasonp)
 		*reasonp = n == 0 ? "empty body" : "body too large";
 		return NULL;
 	}
-	if (is_too_deep(body, n)) {
+	if (json_is_deeper(body, n, REMOTE_CONFIG_DEPTH_MAX)) {
 		*reasonp = "nested too deep";
 		return NULL;
 	}

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json_depth.h"
 #include "base/utf8.h"
 
 DEFINE_CLEANUP(json_t *, json_decref);
@@ -28,36 +29,12 @@ static int fail(struct ctrl_error *errp, const char *code, const char *fmt, ...)
 	return CTRL_PROTO_E_BAD;
 }
 
-/*
- * Counts brackets outside strings. On text that isn't JSON the count may be off, but
- * never below what the parser would reach before it finds the mistake.
- */
-static bool is_too_deep(const char *text, size_t n)
-{
-	unsigned int depth = 0;
-	bool quoted = false;
-
-	for (size_t i = 0; i < n; i++) {
-		if (quoted && text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
-			quoted = !quoted;
-		else if (!quoted && (text[i] == '{' || text[i] == '[')) {
-			if (++depth > CTRL_DEPTH_MAX)
-				return true;
-		} else if (!quoted && depth && (text[i] == '}' || text[i] == ']')) {
-			depth--;
-		}
-	}
-	return false;
-}
-
 static json_t *load_object(const char *line, size_t n, struct ctrl_error *errp)
 {
 	json_error_t error;
 	json_t *root;
 
-	if (is_too_deep(line, n)) {
+	if (json_is_deeper(line, n, CTRL_DEPTH_MAX)) {
 		(void)fail(errp, "invalid", "nested deeper than %d", CTRL_DEPTH_MAX);
 		return NULL;
 	}
