@@ -75,10 +75,11 @@ static void timer_closed_cb(uv_handle_t *handle)
 static void end(struct conduit *c, enum client_exit why, const char *text)
 {
 	set_state(c, CONDUIT_STATE_ENDED);
+	/* The reason first: whoever reads our output may end us when it ends. */
+	c->done(c->ctx, why, text);
 	if (c->in_fd != c->out_fd)
 		close_fd(c->out_fd);
 	close_fd(c->in_fd);
-	c->done(c->ctx, why, text);
 	uv_close((uv_handle_t *)&c->timer, timer_closed_cb);
 }
 

@@ -6,7 +6,6 @@
  */
 #include "client/connect.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -19,9 +18,9 @@ struct connect {
 	struct stdio_ends ends;
 	struct tunnel *tunnel;
 	struct conduit *conduit;
+	connect_explain explain;
 	bool finished;
 	int status;
-	char *text; /* CONNECT_TEXT_MAX */
 };
 
 static void finish(struct connect *c, int status, const char *text)
@@ -30,7 +29,8 @@ static void finish(struct connect *c, int status, const char *text)
 		return;
 	c->finished = true;
 	c->status = status;
-	snprintf(c->text, CONNECT_TEXT_MAX, "%s", status == CLIENT_EXIT_OK ? "" : text);
+	if (status != CLIENT_EXIT_OK && text[0])
+		c->explain(text);
 	uv_stop(&c->loop.uv);
 }
 
@@ -117,21 +117,23 @@ static void run(struct connect *c)
 	c->tunnel = NULL;
 }
 
-int connect_run(const struct connect_options *opt, char text[CONNECT_TEXT_MAX])
+int connect_run(const struct connect_options *opt, connect_explain explain)
 {
 	struct connect c = {
 		.opt = opt,
 		.ends = {.in_flags = -1, .out_flags = -1},
+		.explain = explain,
 		.status = CLIENT_EXIT_INTERNAL,
-		.text = text,
 	};
+	char text[CONNECT_TEXT_MAX];
 	struct diag diag;
 	int r;
 
 	diag_init(&diag, NULL);
 	r = client_loop_init(&c.loop, opt, on_signal, &c, &diag);
 	if (r < 0) {
-		diag_format(&diag, text, CONNECT_TEXT_MAX);
+		diag_format(&diag, text, sizeof(text));
+		explain(text);
 	} else {
 		run(&c);
 		client_loop_deinit(&c.loop);

@@ -8,8 +8,13 @@
 #define CONNECT_TEXT_MAX 1024
 
 /*
- * Returns when both directions have ended, with the exit status: one of enum
- * client_exit, or 128 plus the number of the signal that ended it. @text: one line
- * of why, "" after success or a signal.
+ * Gets one line of why it ends, at most once, and not after success or a signal. It comes
+ * while signals are still held: ssh sends SIGHUP as soon as it sees the end of our stdout.
  */
-int connect_run(const struct connect_options *opt, char text[CONNECT_TEXT_MAX]);
+typedef void (*connect_explain)(const char *text);
+
+/*
+ * Returns when both directions have ended, with the exit status: one of enum
+ * client_exit, or 128 plus the number of the signal that ended it.
+ */
+int connect_run(const struct connect_options *opt, connect_explain explain);

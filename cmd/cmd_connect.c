@@ -111,7 +111,7 @@ static int run(const struct connect_options *opt, const struct endpoint *at)
 
 	/* One line about the end is what ssh's user wants to see. */
 	log_setup(at->ip.family ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-	status = at->ip.family ? forward_run(opt, at, text) : connect_run(opt, text);
+	status = at->ip.family ? forward_run(opt, at, text) : connect_run(opt, complain);
 	log_flush();
 	complain(text);
 	return status;

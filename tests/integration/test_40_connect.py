@@ -196,6 +196,15 @@ class Refusals(ConnectCase):
                 self.assertEqual(got, code)
                 self.assert_line(err, f"the edge answered {status}")
 
+    def test_reason_comes_before_the_end_of_stdout(self):
+        """ssh hangs up on its ProxyCommand as soon as stdout ends."""
+        path = self.credentials([self.ingress(refuse("404", "no-route")).address])
+        process = self.popen("--credentials", path, "10.1.2.3", "22")
+        self.assertEqual(process.stdout.read(), b"")
+        os.set_blocking(process.stderr.fileno(), False)
+        self.assertIn(b"no route", process.stderr.read() or b"")
+        self.assertEqual(process.wait(DEADLINE_S), 10)
+
     def test_cut(self):
         def reset_early(conn, stream):
             conn.reset(stream)
