@@ -244,6 +244,7 @@ static void edge_timer_cb(uv_timer_t *timer)
 
 	edge_model_tick(e->model, clock_wall_ms());
 	tick_all(e, now_ms);
+	listener_tick(e->listener);
 	expire_holds(e, now_ms);
 	check_certificate(e);
 	if (notify_watchdog_ms() > 0)

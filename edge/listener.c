@@ -42,6 +42,7 @@ struct listener {
 	size_t n_newcomers;
 	size_t n_sockets;
 	size_t n_handles;
+	bool is_paused; /* accept() was short of descriptors or memory */
 	struct {
 		uint64_t second; /* the running one, boot clock */
 		uint32_t n;	 /* handshakes begun in it */
@@ -125,6 +126,20 @@ static void welcome(struct listener *l, int fd)
 		newcomer_free(n);
 }
 
+/* The backlog keeps the sockets readable: without a pause the loop would turn for nothing. */
+static void pause_listening(struct listener *l, int error)
+{
+	log_error("can't accept", log_text("reason", strerror(error)));
+	for (size_t i = 0; i < l->n_sockets; i++)
+		uv_poll_stop(&l->sockets[i].poll);
+	l->is_paused = true;
+}
+
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void accept_some(struct listener *l, int listen_fd)
 {
 	for (unsigned int i = 0; i < ACCEPTS_PER_EVENT; i++) {
@@ -134,10 +149,11 @@ static void accept_some(struct listener *l, int listen_fd)
 			welcome(l, fd);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			log_error("can't accept", log_text("reason", strerror(errno)));
-		if (errno != ECONNABORTED && errno != EINTR)
-			return;
+		if (is_shortage(errno))
+			pause_listening(l, errno);
+		else if (errno == ECONNABORTED || errno == EINTR)
+			continue;
+		return;
 	}
 }
 
@@ -147,6 +163,15 @@ static void listener_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
 
 	if (status == 0)
 		accept_some(w->listener, w->fd);
+}
+
+void listener_tick(struct listener *l)
+{
+	if (!l || !l->is_paused)
+		return;
+	l->is_paused = false;
+	for (size_t i = 0; i < l->n_sockets; i++)
+		(void)uv_poll_start(&l->sockets[i].poll, UV_READABLE, listener_poll_cb);
 }
 
 static int add_socket(struct listener *l, const struct endpoint *ep)

@@ -21,5 +21,7 @@ struct listener;
 NODISCARD int listener_new(struct listener **lp, struct edge *e);
 /* No new links; handshakes under way are dropped. NULL is fine. */
 void listener_free(struct listener *l);
+/* Once a second: accepts again after a shortage of descriptors or memory. NULL is fine. */
+void listener_tick(struct listener *l);
 /* Array of "ip:port" as bound (a configured port 0 is resolved). */
 struct json_t *listener_json(const struct listener *l);
