@@ -19,8 +19,8 @@
 #include "wire/link.h"
 #include "wire/proto.h"
 
-/* A client that connects and asks for nothing holds a descriptor: not for long. */
-#define FIRST_REQUEST_MS 30000
+/* A stranger holds a descriptor and one of max-clients places: not for long. */
+#define AUTHENTICATION_MS 30000
 
 #define BEARER "Bearer "
 
@@ -42,6 +42,7 @@ static const struct edge_client *authenticate(struct ingress *in, const struct h
 	char peer[ENDPOINT_TEXT_MAX];
 
 	if (token && edge_auth_client(in->edge->model, token, &client, token_id) == 0) {
+		in->deadline_ms = UINT64_MAX;
 		snprintf(in->client_name, sizeof(in->client_name), "%s", client->name);
 		return client;
 	}
@@ -90,7 +91,6 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	struct decision decision;
 	enum stream_error error;
 
-	in->deadline_ms = UINT64_MAX;
 	if (!method || strcmp(method, "CONNECT") != 0) {
 		refuse_method(stream);
 		return;
@@ -138,7 +138,7 @@ void ingress_new(struct edge *e, struct link *link)
 	in->id = uuid_random();
 	uuid_format(&in->id, in->id_text);
 	in->since_ms = clock_wall_ms();
-	in->deadline_ms = clock_boot_ms() + FIRST_REQUEST_MS;
+	in->deadline_ms = clock_boot_ms() + AUTHENTICATION_MS;
 	list_append(&e->clients, &in->node);
 	e->n_clients++;
 	limits.max_streams = e->settings->limits.streams_per_connection;
@@ -155,7 +155,7 @@ void ingress_close(struct ingress *in, const char *why)
 void ingress_tick(struct ingress *in, uint64_t now_ms)
 {
 	if (now_ms >= in->deadline_ms)
-		ingress_close(in, "no request in time");
+		ingress_close(in, "no valid token in time");
 }
 
 struct json_t *ingress_json(const struct ingress *in)

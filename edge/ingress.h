@@ -27,7 +27,7 @@ struct ingress {
 	char id_text[UUID_TEXT_MAX];
 	char client_name[EDGE_NAME_MAX]; /* of the last request that was authenticated */
 	int64_t since_ms;
-	uint64_t deadline_ms; /* boot clock: a link without a request is closed */
+	uint64_t deadline_ms; /* boot clock: a link that showed no valid token is closed */
 };
 
 /* Takes @link over from the listener's on_secure. */
