@@ -401,7 +401,11 @@ static void link_on_suspect(void *ctx, struct link *link UNUSED, bool suspect)
 static void connection_free(struct connection *c)
 {
 	struct edge *e = c->edge;
+	struct list *pos;
+	struct list *next;
 
+	list_for_each_safe (pos, next, &c->flows)
+		flow_lose_connection(list_entry(pos, struct flow, by_connection));
 	registry_remove(&c->entry);
 	if (c->since_ms != 0 &&
 	    registry_count(e->registry, &c->entry.tunnel, &c->entry.connector) == 0)

@@ -42,6 +42,12 @@ static void leave_connection(struct flow *f)
 	connection_flow_ended(c);
 }
 
+void flow_lose_connection(struct flow *f)
+{
+	list_remove(&f->by_connection);
+	f->connection = NULL;
+}
+
 static void flow_free(struct flow *f)
 {
 	leave_connection(f);
@@ -57,7 +63,7 @@ static void log_flow(const struct flow *f, const char *message, const char *resu
 
 	log_info(message, log_text("client", f->client_name),
 		 log_text("destination", endpoint_format(&f->decision.destination, destination)),
-		 log_text("connection", f->connection ? f->connection->id_text : NULL),
+		 log_text("connection", f->connection_id[0] ? f->connection_id : NULL),
 		 log_text("result", result), log_int("bytes_up", (int64_t)bytes_up),
 		 log_int("bytes_down", (int64_t)bytes_down),
 		 log_int("duration_ms", (int64_t)(clock_boot_ms() - f->started_ms)));
@@ -252,6 +258,7 @@ static int open_agent_stream(struct flow *f, struct connection *c)
 	if (!c->is_adit)
 		h2_stream_limit_in_flight(f->agent_stream, STOCK_IN_FLIGHT);
 	f->connection = c;
+	memcpy(f->connection_id, c->id_text, sizeof(f->connection_id));
 	c->entry.n_streams++;
 	list_append(&c->flows, &f->by_connection);
 	return 0;

@@ -36,7 +36,8 @@ struct flow {
 	struct list node;	   /* in edge.flows */
 	struct list by_connection; /* in connection.flows */
 	struct edge *edge;
-	struct connection *connection; /* NULL: between two tries */
+	struct connection *connection;	   /* NULL: between two tries, or gone before the relay */
+	char connection_id[UUID_TEXT_MAX]; /* of the last one; empty before the first */
 	struct h2_stream *client_stream;
 	struct h2_stream *agent_stream; /* NULL as above */
 	struct relay *relay;
@@ -58,6 +59,8 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 
 /* The client may not (any more) have it: cut now. @why for the log. */
 void flow_cut(struct flow *f, enum stream_error error, const char *why);
+/* Its connection is about to be freed; the relay ends by itself, later. */
+void flow_lose_connection(struct flow *f);
 /* Deadline, once a second. May free @f. */
 void flow_tick(struct flow *f, uint64_t now_ms);
 
