@@ -159,10 +159,36 @@ struct tls_conn *tls_conn_free(struct tls_conn *c)
 	return NULL;
 }
 
+#define UNTRUSTED_TEXT "its certificate comes from an authority that isn't trusted here"
+
 static void keep_text(struct tls_conn *c, const char *text)
 {
 	if (c->error_text[0] == '\0')
 		snprintf(c->error_text, sizeof(c->error_text), "%s", text);
+}
+
+/* What OpenSSL calls otherwise than whoever has to mend it. */
+static const struct {
+	long code;
+	const char *text;
+} verify_texts[] = {
+	{X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, UNTRUSTED_TEXT},
+	{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, UNTRUSTED_TEXT},
+	{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNTRUSTED_TEXT},
+	{X509_V_ERR_CERT_SIGNATURE_FAILURE, UNTRUSTED_TEXT},
+	{X509_V_ERR_CERT_HAS_EXPIRED, "its certificate has expired, or our clock is wrong"},
+	{X509_V_ERR_CERT_NOT_YET_VALID, "its certificate isn't valid yet, or our clock is wrong"},
+	{X509_V_ERR_HOSTNAME_MISMATCH, "its certificate is for other names than the one dialled"},
+	{X509_V_ERR_IP_ADDRESS_MISMATCH,
+	 "its certificate is for other addresses than the one dialled"},
+};
+
+static const char *verify_text(long code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verify_texts); i++)
+		if (verify_texts[i].code == code)
+			return verify_texts[i].text;
+	return X509_verify_cert_error_string(code);
 }
 
 static int fail(struct tls_conn *c)
@@ -173,7 +199,9 @@ static int fail(struct tls_conn *c)
 
 	if (verified != X509_V_OK && !SSL_is_server(c->ssl)) {
 		c->cert_error = true;
-		keep_text(c, X509_verify_cert_error_string(verified));
+		keep_text(c, verify_text(verified));
+	} else if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {
+		keep_text(c, "what answers there doesn't speak TLS");
 	} else {
 		keep_text(c, reason ? reason : "TLS failed");
 	}

@@ -43,10 +43,16 @@ struct tls_context *tls_context_free(struct tls_context *ctx)
 	return NULL;
 }
 
-static const char *last_reason(void)
+/* The first error is the cause; those after it say which function noticed. */
+static const char *reason_of_failure(void)
 {
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	unsigned long code = ERR_peek_error();
+	const char *reason = ERR_reason_error_string(code);
 
+	if (ERR_SYSTEM_ERROR(code))
+		return strerror(ERR_GET_REASON(code));
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM || ERR_GET_LIB(code) == ERR_LIB_OSSL_DECODER)
+		return "it isn't in PEM format";
 	return reason ? reason : "unknown error";
 }
 
@@ -76,7 +82,7 @@ static int new_context(struct tls_context **ctxp, const SSL_METHOD *method, stru
 	ctx->ssl = SSL_CTX_new(method);
 	r = ctx->ssl ? configure(ctx->ssl) : -ENOMEM;
 	if (r < 0) {
-		diag_add(diag, DIAG_ERROR, 0, "TLS: can't be set up: %s", last_reason());
+		diag_add(diag, DIAG_ERROR, 0, "TLS: can't be set up: %s", reason_of_failure());
 		return err_trace(r);
 	}
 	*ctxp = steal_ptr(ctx);
@@ -110,11 +116,12 @@ int tls_context_new_dialler(struct tls_context **ctxp, const char *ca_file, bool
 
 	if (r < 0)
 		return r;
+	ERR_clear_error();
 	ok = ca_file ? SSL_CTX_load_verify_file(ctx->ssl, ca_file)
 		     : SSL_CTX_set_default_verify_paths(ctx->ssl);
 	if (!ok) {
 		diag_add(diag, DIAG_ERROR, 0, "%s: can't read CA certificates: %s",
-			 ca_file ? ca_file : "system roots", last_reason());
+			 ca_file ? ca_file : "system roots", reason_of_failure());
 		return -EINVAL;
 	}
 	*ctxp = steal_ptr(ctx);
@@ -181,22 +188,21 @@ static int select_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char
 static int load_certificate(SSL_CTX *ssl, const char *cert_file, const char *key_file,
 			    struct diag *diag)
 {
+	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ssl, cert_file) != 1) {
 		diag_add(diag, DIAG_ERROR, 0, "%s: can't read the certificate: %s", cert_file,
-			 last_reason());
+			 reason_of_failure());
 		return -EINVAL;
 	}
-	if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) != 1) {
-		diag_add(diag, DIAG_ERROR, 0, "%s: can't read the key: %s", key_file,
-			 last_reason());
-		return -EINVAL;
-	}
-	if (SSL_CTX_check_private_key(ssl) != 1) {
+	if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) == 1)
+		return 0;
+	if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH)
 		diag_add(diag, DIAG_ERROR, 0, "%s: the key doesn't belong to %s", key_file,
 			 cert_file);
-		return -EINVAL;
-	}
-	return 0;
+	else
+		diag_add(diag, DIAG_ERROR, 0, "%s: can't read the key: %s", key_file,
+			 reason_of_failure());
+	return -EINVAL;
 }
 
 int tls_context_new_listener(struct tls_context **ctxp, const char *cert_file, const char *key_file,

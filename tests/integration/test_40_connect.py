@@ -234,12 +234,13 @@ class Edges(ConnectCase):
         other = Authority(self.path("other-ca"))
         code, _, err = self.connect(self.ingress(echo).address, authority=other)
         self.assertEqual(code, 20, err)
-        self.assert_line(err, "certificate")
+        self.assert_line(err, "an authority that isn't trusted here")
 
     def test_wrong_name(self):
         address = self.ingress(echo).address
         code, _, err = self.connect(address, server_name="other.example.com")
         self.assertEqual(code, 20, err)
+        self.assert_line(err, "for other names")
         self.assertEqual(self.connect(address, server_name="localhost")[0], 0)
 
     def test_no_alpn(self):
