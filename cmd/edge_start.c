@@ -56,5 +56,5 @@ int edge_start(int argc, char **argv)
 
 	if (r == OPTIONS_GO_ON)
 		r = load(&o, &settings);
-	return r == OPTIONS_GO_ON ? edge_run(settings) : r;
+	return r == OPTIONS_GO_ON ? (int)edge_run(settings) : r;
 }

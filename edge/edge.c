@@ -10,6 +10,7 @@
 
 #include "edge/edge.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,7 +40,6 @@
 #define TICK_MS	      1000
 #define CERT_CHECK_MS 60000
 #define CERT_WARN_MS  (30ll * 24 * 3600 * 1000)
-#define EXIT_RUNNING  73
 #define WINDOW	      (1024 * 1024)
 
 /*
@@ -167,6 +167,15 @@ static void warn_of_expiry(struct edge *e)
 	if (not_after_ms - clock_wall_ms() < CERT_WARN_MS)
 		log_warn("the edge's certificate ends soon: adit-edge cert renew",
 			 log_int("days", (not_after_ms - clock_wall_ms()) / (24 * 3600 * 1000)));
+}
+
+/* Before `adit-edge init` there is nothing to load. */
+static void suggest_init(const struct edge *e, struct diag *diag)
+{
+	if (access(e->settings->certificate_file, F_OK) < 0 && errno == ENOENT)
+		diag_add(diag, DIAG_ERROR, 0,
+			 "make one: adit-edge init --state-directory %s --name HOST",
+			 e->settings->state_dir);
 }
 
 /* A renewed certificate is used for new links; the running ones keep theirs. */
@@ -360,7 +369,7 @@ static int open_control(struct edge *e, struct diag *diag)
 }
 
 /* The port is bound last: whoever can connect finds an edge that knows its tunnels. */
-static int start(struct edge *e, struct diag *diag)
+static enum edge_exit start(struct edge *e, struct diag *diag)
 {
 	const struct edge_limits *l = &e->settings->limits;
 	size_t soft = e->settings->buffer_budget_bytes;
@@ -368,19 +377,23 @@ static int start(struct edge *e, struct diag *diag)
 	int r = io_loop_new(&e->io, e->uv, soft);
 
 	if (r < 0)
-		return r;
+		return EDGE_EXIT_FAILED;
 	budget_init(&e->io->budget, soft, soft + windows);
 	e->registry = registry_new();
-	r = load_certificate(e, diag);
-	if (r == 0)
-		r = open_store(e, diag);
+	if (load_certificate(e, diag) < 0) {
+		suggest_init(e, diag);
+		return EDGE_EXIT_CONFIG;
+	}
+	r = open_store(e, diag);
 	if (r == 0)
 		r = open_control(e, diag);
 	if (r == 0)
 		r = start_signals(e);
 	if (r == 0)
 		r = listener_new(&e->listener, e);
-	return r;
+	if (r == CTRL_E_RUNNING || r == -EBUSY)
+		return EDGE_EXIT_RUNNING;
+	return r == 0 ? EDGE_EXIT_OK : EDGE_EXIT_FAILED;
 }
 
 static void edge_free(struct edge *e)
@@ -418,24 +431,24 @@ static void init(struct edge *e, uv_loop_t *uv, struct edge_settings *settings)
 	list_init(&e->holds);
 }
 
-int edge_run(struct edge_settings *settings)
+enum edge_exit edge_run(struct edge_settings *settings)
 {
 	struct diag diag;
 	struct edge edge;
 	uv_loop_t uv;
-	int r;
+	enum edge_exit code;
 
 	if (uv_loop_init(&uv) < 0)
-		return 1;
+		return EDGE_EXIT_FAILED;
 	log_setup(settings->log_level, settings->log_format);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	diag_init(&diag, NULL);
 	init(&edge, &uv, settings);
-	r = start(&edge, &diag);
+	code = start(&edge, &diag);
 	diag_print(&diag);
 	diag_deinit(&diag);
-	if (r == 0) {
+	if (code == EDGE_EXIT_OK) {
 		log_info("edge started", log_text("state_directory", settings->state_dir));
 		warn_of_expiry(&edge);
 		(void)notify_send("READY=1\nSTATUS=serving");
@@ -446,5 +459,5 @@ int edge_run(struct edge_settings *settings)
 	}
 	edge_free(&edge);
 	log_flush();
-	return r == CTRL_E_RUNNING ? EXIT_RUNNING : r != 0;
+	return code;
 }

@@ -65,11 +65,16 @@ struct edge {
 extern const struct h2_limits edge_agent_limits;
 extern const struct h2_limits edge_client_limits;
 
-/*
- * Runs an edge with @settings (taken over) until it is told to stop. Returns the exit
- * code: 0, 1 (can't start; said why), 73 (another one answers on the control socket).
- */
-int edge_run(struct edge_settings *settings);
+/* Exit codes; cmd/commands.h has the same. */
+enum edge_exit {
+	EDGE_EXIT_OK = 0,
+	EDGE_EXIT_FAILED = 1,	/* the host refuses something that we can't do without */
+	EDGE_EXIT_RUNNING = 73, /* another edge has the control socket or the database */
+	EDGE_EXIT_CONFIG = 78,	/* no usable certificate */
+};
+
+/* Runs an edge with @settings (taken over) until it is told to stop; has said what failed. */
+enum edge_exit edge_run(struct edge_settings *settings);
 
 /* The operations behind `status`, `connections` and the like (edge_ops.c). */
 extern const struct edge_runtime_ops edge_ops;

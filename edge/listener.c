@@ -196,6 +196,16 @@ static int add_socket(struct listener *l, const struct endpoint *ep)
 	return uv_poll_start(&w->poll, UV_READABLE, listener_poll_cb);
 }
 
+static void log_sockets(const struct listener *l)
+{
+	for (size_t i = 0; i < l->n_sockets; i++) {
+		char text[ENDPOINT_TEXT_MAX];
+
+		log_info("listening",
+			 log_text("address", endpoint_format(&l->sockets[i].local, text)));
+	}
+}
+
 int listener_new(struct listener **lp, struct edge *e)
 {
 	struct listener *l = xnew(struct listener);
@@ -214,6 +224,7 @@ int listener_new(struct listener **lp, struct edge *e)
 		listener_free(l);
 		return r;
 	}
+	log_sockets(l);
 	*lp = l;
 	return 0;
 }

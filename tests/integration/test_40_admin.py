@@ -59,6 +59,47 @@ class Admin(Case):
         return [row["name"] for row in rows]
 
 
+class Start(Admin):
+    """What keeps an edge from starting is said, with an exit status that systemd acts on."""
+
+    def run_edge(self, name, **keys):
+        text = "".join(f"{key.replace('_', '-')}: {value}\n" for key, value in {
+            "listen": f"127.0.0.1:{free_port()}", "state_directory": self.path(name),
+            "control_socket": self.path(name + ".sock"), **keys}.items())
+        done = self.ask("run", "--config", self.write(name + ".yml", text), socket=False)
+        return done.returncode, done.stderr
+
+    def test_second_edge(self):
+        for key, value in (("state_directory", self.state), ("control_socket", self.socket)):
+            self.check("init", "--state-directory", self.path(key), socket=False)
+            code, text = self.run_edge(key, **{key: value})
+            self.assertEqual(code, 73, text)
+            self.assertIn(value, text)
+
+    def test_port_in_use(self):
+        self.check("init", "--state-directory", self.path("other"), socket=False)
+        code, text = self.run_edge("other", listen=self.address)
+        self.assertEqual(code, 1, text)
+        self.assertIn(f"address={self.address}", text)
+
+    def test_certificates(self):
+        code, text = self.run_edge("new")
+        self.assertEqual(code, 78, text)
+        self.assertIn("new/cert.pem: can't read the certificate: No such file", text)
+        self.assertIn("adit-edge init --state-directory", text)
+        junk = self.write("junk.pem", "junk")
+        cert, key = (os.path.join(self.state, name) for name in ("cert.pem", "key.pem"))
+        other = os.path.join(self.state, "ca-key.pem")
+        for files, reason in (((junk, key), "it isn't in PEM format"),
+                              ((cert, junk), "it isn't in PEM format"),
+                              ((cert, other), f"{other}: the key doesn't belong to {cert}"),
+                              ((cert, self.path("none")), "No such file")):
+            code, text = self.run_edge("new", certificate=files[0], key=files[1])
+            self.assertEqual(code, 78, text)
+            self.assertIn(reason, text)
+            self.assertNotIn("adit-edge init", text)
+
+
 class Tunnels(Admin):
     def test_credentials_and_token(self):
         path = self.path("t1.json")
