@@ -19,120 +19,39 @@
 
 #define KEYS_TEXT_MAX 512
 
-/* ---- what differs ---- */
-
-static bool ports_differ(const struct ports *x, const struct ports *y)
-{
-	return x->n != y->n || memcmp(x->ranges, y->ranges, x->n * sizeof(x->ranges[0])) != 0;
-}
-
-static bool via_differs(const struct route_setting *x, const struct route_setting *y)
-{
-	if (x->has_via != y->has_via)
-		return true;
-	return x->has_via && (!ip_equal(&x->via.ip, &y->via.ip) || x->via.port != y->via.port);
-}
-
-static bool route_differs(const struct route_setting *x, const struct route_setting *y)
-{
-	return !prefix_equal(&x->network, &y->network) ||
-	       strcmp(x->virtual_network, y->virtual_network) != 0 ||
-	       strcmp(x->comment, y->comment) != 0 || via_differs(x, y) ||
-	       ports_differ(&x->ports, &y->ports);
-}
-
-static bool routes_differ(const struct settings *x, const struct settings *y)
-{
-	if (x->n_routes != y->n_routes)
-		return true;
-	for (size_t i = 0; i < x->n_routes; i++)
-		if (route_differs(&x->routes[i], &y->routes[i]))
-			return true;
-	return false;
-}
-
-static bool vnets_differ(const struct settings *x, const struct settings *y)
-{
-	if (x->n_vnets != y->n_vnets)
-		return true;
-	for (size_t i = 0; i < x->n_vnets; i++)
-		if (strcmp(x->vnets[i].name, y->vnets[i].name) != 0 ||
-		    strcmp(x->vnets[i].comment, y->vnets[i].comment) != 0)
-			return true;
-	return false;
-}
-
-static bool allows_differ(const struct settings *x, const struct settings *y)
-{
-	if (x->n_allows != y->n_allows)
-		return true;
-	for (size_t i = 0; i < x->n_allows; i++)
-		if (!prefix_equal(&x->allows[i].network, &y->allows[i].network) ||
-		    ports_differ(&x->allows[i].ports, &y->allows[i].ports))
-			return true;
-	return false;
-}
-
-static bool warp_differs(const struct settings *x, const struct settings *y)
-{
-	return x->warp_routing.connect_timeout_ms != y->warp_routing.connect_timeout_ms ||
-	       x->warp_routing.tcp_keep_alive_ms != y->warp_routing.tcp_keep_alive_ms ||
-	       x->warp_routing.max_active_flows != y->warp_routing.max_active_flows;
-}
-
-static bool remote_differs(const struct settings *x, const struct settings *y)
-{
-	return x->remote_config != y->remote_config;
-}
-
-static bool grace_differs(const struct settings *x, const struct settings *y)
-{
-	return x->grace_period_ms != y->grace_period_ms;
-}
-
-static bool level_differs(const struct settings *x, const struct settings *y)
-{
-	return x->log_level != y->log_level;
-}
-
-static bool give_up_differs(const struct settings *x, const struct settings *y)
-{
-	return x->exit_on_auth_failure != y->exit_on_auth_failure;
-}
-
-static const struct {
-	const char *key;
-	bool (*differs)(const struct settings *x, const struct settings *y);
-} reloadable[] = {
-	{"allow", allows_differ},	    {"exit-on-auth-failure", give_up_differs},
-	{"grace-period", grace_differs},    {"loglevel", level_differs},
-	{"remote-config", remote_differs},  {"routes", routes_differ},
-	{"virtual-networks", vnets_differ}, {"warp-routing", warp_differs},
-};
-
 static json_t *list_changes(const struct settings *old, const struct settings *new)
 {
 	json_t *list = json_array();
+	const char *key;
+	size_t at = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(reloadable); i++)
-		if (reloadable[i].differs(old, new))
-			json_array_append_new(list, json_string(reloadable[i].key));
+	while ((key = settings_next_change(old, new, &at)) != NULL)
+		json_array_append_new(list, json_string(key));
 	return list;
 }
 
 /* ---- the swap ---- */
 
-static void put_in_force(struct agent *a, struct settings *new)
+static bool includes(const json_t *changed, const char *key)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(changed, i,
+			   value) if (strcmp(json_string_value(value), key) == 0) return true;
+	return false;
+}
+
+static void put_in_force(struct agent *a, struct settings *new, const json_t *changed)
 {
 	struct settings *old = a->live;
-	bool routes_changed = routes_differ(old, new) || vnets_differ(old, new);
 
 	a->live = new;
 	log_set_level(new->log_level);
 	remote_config_rebase(&a->remote, &new->warp_routing, new->remote_config);
 	dispatch_set_settings(a->dispatch, new);
 	agent_set_local_config(a);
-	if (routes_changed) {
+	if (includes(changed, "routes") || includes(changed, "virtual-networks")) {
 		agent_routes_load(a);
 		supervisor_poke(a->supervisor);
 	}
@@ -195,7 +114,7 @@ int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
 			diag_add(diag, DIAG_WARNING, 0, "takes effect after a restart only: %s",
 				 keys);
 		changed = list_changes(a->live, new);
-		put_in_force(a, new);
+		put_in_force(a, new, changed);
 		report(diag, changed, resultp);
 		json_decref(changed);
 	} else {

@@ -78,6 +78,12 @@ void settings_show(const struct settings *s, FILE *out)
 	schema_show(&settings_schema, s, out);
 }
 
+const char *settings_next_change(const struct settings *old, const struct settings *new_,
+				 size_t *atp)
+{
+	return schema_next_difference(&settings_schema, old, new_, true, atp);
+}
+
 int settings_diff_restart(const struct settings *old, const struct settings *new_, char *out,
 			  size_t n_out)
 {

@@ -109,6 +109,10 @@ struct settings *settings_free(struct settings *s);
 /* The effective configuration as YAML, defaults included, no secrets. */
 void settings_show(const struct settings *s, FILE *out);
 
+/* As schema_next_difference(), of keys that take effect at reload. */
+const char *settings_next_change(const struct settings *old, const struct settings *new_,
+				 size_t *atp);
+
 /*
  * Comma-separated keys that differ and only take effect after a restart, into
  * @out. Returns how many.

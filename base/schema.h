@@ -132,6 +132,12 @@ void schema_deinit(const struct schema *s, void *base);
 /* As YAML that loads back to the same values; absent ones as comments. */
 void schema_show(const struct schema *s, const void *base, FILE *out);
 /*
+ * The next top-level key whose values differ, in the order of the rows, or NULL. *@atp is 0 at
+ * first. @reloadable: only keys that are SCHEMA_RELOADABLE, or only the others.
+ */
+const char *schema_next_difference(const struct schema *s, const void *old, const void *new_,
+				   bool reloadable, size_t *atp);
+/*
  * Keys that aren't SCHEMA_RELOADABLE and differ, comma-separated, cut to @n_out.
  * Returns how many.
  */

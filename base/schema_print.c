@@ -147,22 +147,33 @@ static bool differs(const struct schema_row *row, const void *a, const void *b)
 	return result;
 }
 
+const char *schema_next_difference(const struct schema *s, const void *old, const void *new_,
+				   bool reloadable, size_t *atp)
+{
+	while (*atp < s->n_rows) {
+		const struct schema_row *row = &s->rows[(*atp)++];
+		bool is_reloadable = (row->flags & SCHEMA_RELOADABLE) != 0;
+
+		if (is_shown(row) && is_reloadable == reloadable && differs(row, old, new_))
+			return row->key;
+	}
+	return NULL;
+}
+
 int schema_diff_restart(const struct schema *s, const void *old, const void *new_, char *out,
 			size_t n_out)
 {
+	const char *key;
 	size_t used = 0;
+	size_t at = 0;
 	int n = 0;
 
 	if (n_out)
 		out[0] = '\0';
-	for (size_t i = 0; i < s->n_rows; i++) {
-		const struct schema_row *row = &s->rows[i];
-
-		if (!is_shown(row) || (row->flags & SCHEMA_RELOADABLE) || !differs(row, old, new_))
-			continue;
+	while ((key = schema_next_difference(s, old, new_, false, &at)) != NULL) {
 		if (used < n_out)
 			used += (size_t)snprintf(out + used, n_out - used, "%s%s", n ? ", " : "",
-						 row->key);
+						 key);
 		n++;
 	}
 	return n;

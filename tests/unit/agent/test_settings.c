@@ -440,6 +440,54 @@ static void test_restart_keys(void **state)
 	settings_free(b);
 }
 
+/* Every reloadable key, once: what `adit reload` tells. */
+static void test_changed_keys(void **state)
+{
+	static const struct {
+		const char *key;
+		const char *from;
+		const char *to;
+	} rows[] = {
+		{"grace-period", "grace-period: 1s\n", "grace-period: 2s\n"},
+		{"exit-on-auth-failure", "", "exit-on-auth-failure: on\n"},
+		{"remote-config", "", "remote-config: off\n"},
+		{"warp-routing", "", "warp-routing: {connectTimeout: 3s}\n"},
+		{"warp-routing", "max-active-flows: 1\n", "max-active-flows: 2\n"},
+		{"virtual-networks", "", "virtual-networks: [{name: a}]\n"},
+		{"virtual-networks", "virtual-networks: [{name: a}]\n",
+		 "virtual-networks: [{name: a, comment: b}]\n"},
+		{"routes", "routes: [{network: 10.0.0.1}]\n", "routes: [{network: 10.0.0.2}]\n"},
+		{"routes", "routes: [{network: 10.0.0.1}]\n",
+		 "routes: [{network: 10.0.0.1, comment: c}]\n"},
+		{"routes", "routes: [{network: 10.0.0.1}]\n",
+		 "routes: [{network: 10.0.0.1, virtual-network: v}]\n"},
+		{"routes", "routes: [{network: 10.0.0.1, via: '127.0.0.1:22'}]\n",
+		 "routes: [{network: 10.0.0.1, via: '127.0.0.1:23'}]\n"},
+		{"routes", "routes: [{network: 10.0.0.1}]\n",
+		 "routes: [{network: 10.0.0.1, ports: [22]}]\n"},
+		{"allow", "", "allow: [{network: 10.0.0.0/8}]\n"},
+		{"allow", "allow: [{network: 10.0.0.0/8}]\n",
+		 "allow: [{network: 10.0.0.0/8, ports: '80'}]\n"},
+		{"loglevel", "", "loglevel: warn\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char from[256], to[256];
+		struct settings *a, *b;
+		size_t at = 0;
+
+		snprintf(from, sizeof(from), EDGE "%s", rows[i].from);
+		snprintf(to, sizeof(to), EDGE "%s", rows[i].to);
+		a = load_well(from);
+		b = load_well(to);
+		assert_string_equal(settings_next_change(a, b, &at), rows[i].key);
+		assert_null(settings_next_change(a, b, &at));
+		settings_free(a);
+		settings_free(b);
+	}
+}
+
 static void test_route_limit(void **state)
 {
 	struct settings *s;
@@ -500,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_flags_beat_environment_beats_file),
 		cmocka_unit_test(test_shown_settings_load_again),
 		cmocka_unit_test(test_restart_keys),
+		cmocka_unit_test(test_changed_keys),
 		cmocka_unit_test(test_route_limit),
 		cmocka_unit_test(test_table),
 	};

@@ -428,6 +428,7 @@ static void test_diff_names_what_needs_a_restart(void **state)
 	struct thing a, b;
 	struct diag d, d2;
 	char out[4096], small[10];
+	size_t at = 0;
 
 	(void)state;
 	load(&a, "number: 1\ngroup: {on: yes}\n", &d, out);
@@ -437,6 +438,13 @@ static void test_diff_names_what_needs_a_restart(void **state)
 	assert_int_equal(schema_diff_restart(&schema, &a, &b, out, sizeof(out)), 2);
 	assert_string_equal(out, "flag, strings");
 	assert_int_equal(schema_diff_restart(&schema, &a, &b, small, sizeof(small)), 2);
+	assert_string_equal(schema_next_difference(&schema, &a, &b, false, &at), "flag");
+	assert_string_equal(schema_next_difference(&schema, &a, &b, false, &at), "strings");
+	assert_null(schema_next_difference(&schema, &a, &b, false, &at));
+	at = 0;
+	assert_string_equal(schema_next_difference(&schema, &a, &b, true, &at), "number");
+	assert_string_equal(schema_next_difference(&schema, &a, &b, true, &at), "group");
+	assert_null(schema_next_difference(&schema, &a, &b, true, &at));
 	drop(&a, &d);
 	drop(&b, &d2);
 }
