@@ -33,6 +33,15 @@ edge() {
 
 state_is() { adit status | grep -q "$1"; }
 
+# Where an account has no password ("!"), sshd takes even a key only if PAM is asked. PAM in turn
+# wants root, and only root can read this.
+needs_pam() {
+	case $(getent shadow "$user") in
+	"$user:!"*) echo yes ;;
+	*) echo no ;;
+	esac
+}
+
 start_sshd() {
 	[ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
 	mkdir "$dir/sshd"
@@ -45,7 +54,7 @@ start_sshd() {
 		AllowUsers $user
 		PidFile none
 		StrictModes no
-		UsePAM no
+		UsePAM $(needs_pam)
 		PasswordAuthentication no
 		PermitRootLogin prohibit-password
 		Subsystem sftp internal-sftp
@@ -166,7 +175,7 @@ done_with "$(adit status | head -n 1)"
 say
 
 if [ -n "${KEEP:-}" ]; then
-	trap - EXIT INT TERM
+	trap - EXIT HUP INT TERM
 	say "Left running. Try:"
 	say "  $bin/adit status $agent_flags"
 	say "  $bin/adit-edge connections $edge_flags"

@@ -30,7 +30,9 @@ fail() {
 
 clean_up() {
 	status=$?
-	trap - EXIT INT TERM
+	# A second Ctrl-C must not leave half of it behind.
+	trap - EXIT
+	trap '' HUP INT TERM
 	# Agent first, so that it can say goodbye to the edge.
 	for pid in $pids; do
 		kill "$pid" 2>/dev/null || continue
@@ -39,8 +41,13 @@ clean_up() {
 	rm -rf "$dir"
 	exit "$status"
 }
+
+interrupted() {
+	printf '\n\nInterrupted at step %d, %s; cleaning up.\n' "$step_number" "$step"
+	exit 130
+}
 trap clean_up EXIT
-trap 'fail interrupted' INT TERM
+trap interrupted HUP INT TERM
 
 # launch NAME COMMAND...: in the background, output to NAME.log, stopped in reverse order.
 launch() {
@@ -67,8 +74,9 @@ wait_for() {
 	done
 }
 
+# Below the ports that connections are given; ten apart, for another quickstart that starts now.
 free_port() {
-	port=$((20000 + $$ % 20000))
+	port=$((20000 + $$ % 1000 * 10))
 	while grep -qi ":$(printf '%04X' "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null ||
 		[ "$port" = "${1:-}" ]; do
 		port=$((port + 1))
