@@ -72,28 +72,24 @@ enum liveness_verdict liveness_check(struct liveness *l, uint64_t now_ms, uint64
 	return silent_ms >= LIVENESS_LISTEN_SUSPECT_MS ? LIVENESS_SUSPECT : LIVENESS_OK;
 }
 
-static uint64_t earliest_after(uint64_t now_ms, const uint64_t *times, unsigned int n)
+static uint64_t earliest(uint64_t a, uint64_t b)
 {
-	uint64_t best = UINT64_MAX;
+	return a < b ? a : b;
+}
 
-	for (unsigned int i = 0; i < n; i++) {
-		if (times[i] > now_ms && times[i] < best)
-			best = times[i];
-	}
-	return best;
+/* A time that has passed unseen is the answer, too: it must not be lost. */
+static uint64_t next_ping_look(const struct liveness *l, uint64_t now_ms)
+{
+	uint64_t at_ms = earliest(l->next_ping_ms, l->last_read_ms + LIVENESS_SILENT_MS);
+
+	return l->ping_sent_ms ? earliest(at_ms, now_ms + LIVENESS_SAMPLE_MS) : at_ms;
 }
 
 uint64_t liveness_deadline_ms(const struct liveness *l, uint64_t now_ms)
 {
-	uint64_t read = l->last_read_ms;
-	uint64_t listens[] = {read + LIVENESS_LISTEN_SUSPECT_MS, read + LIVENESS_LISTEN_DEAD_MS};
-	uint64_t pings[] = {
-		l->next_ping_ms,
-		read + LIVENESS_SILENT_MS,
-		l->ping_sent_ms ? now_ms + LIVENESS_SAMPLE_MS : 0,
-	};
+	uint64_t suspect_ms = l->last_read_ms + LIVENESS_LISTEN_SUSPECT_MS;
 
-	if (l->mode == LIVENESS_LISTENS)
-		return earliest_after(now_ms, listens, 2);
-	return earliest_after(now_ms, pings, 3);
+	if (l->mode == LIVENESS_PINGS)
+		return next_ping_look(l, now_ms);
+	return suspect_ms > now_ms ? suspect_ms : l->last_read_ms + LIVENESS_LISTEN_DEAD_MS;
 }

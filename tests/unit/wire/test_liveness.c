@@ -119,6 +119,8 @@ static void the_next_look_is_never_late(void **state UNUSED)
 
 	liveness_init(&l, LIVENESS_PINGS, T0);
 	assert_int_equal(liveness_deadline_ms(&l, T0), T0 + 5000);
+	/* Asked late, by a busy loop: the PING that is due is not forgotten. */
+	assert_int_equal(liveness_deadline_ms(&l, T0 + 5001), T0 + 5000);
 	assert_true(liveness_ping_due(&l, T0 + 5000, 0, &id));
 	assert_int_equal(liveness_deadline_ms(&l, T0 + 5000), T0 + 6000);
 	liveness_on_ping_ack(&l, id, 1);
