@@ -10,6 +10,8 @@ void budget_init(struct budget *b, size_t soft_bytes, size_t hard_bytes)
 	*b = (struct budget){.soft_bytes = soft_bytes, .hard_bytes = hard_bytes};
 	if (hard_bytes == 0)
 		b->hard_bytes = soft_bytes + DEFAULT_WINDOWS_BYTES;
+	else if (hard_bytes < soft_bytes)
+		b->hard_bytes = soft_bytes;
 }
 
 bool budget_grant(struct budget *b, size_t window)

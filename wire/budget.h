@@ -20,7 +20,7 @@ struct budget {
 	size_t granted_bytes; /* sum of connection windows */
 };
 
-/* @hard_bytes 0: soft plus 256 MiB. */
+/* @hard_bytes 0: soft plus 256 MiB. Below the soft limit: no window is granted. */
 void budget_init(struct budget *b, size_t soft_bytes, size_t hard_bytes);
 
 /* A link wants to grant its peer @window bytes. False: it doesn't fit. */

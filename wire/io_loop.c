@@ -22,11 +22,20 @@ static void run_tasks(struct io_loop *loop)
 	}
 }
 
+static void move_tasks(struct list *to, struct list *from)
+{
+	struct list *node;
+
+	while ((node = list_pop(from)) != NULL)
+		list_append(to, node);
+}
+
 static void io_loop_prepare_cb(uv_prepare_t *prepare)
 {
 	struct io_loop *loop = prepare->data;
 
 	run_tasks(loop);
+	move_tasks(&loop->tasks, &loop->later);
 	/* Tasks left over must not wait for an event. */
 	if (!list_is_empty(&loop->tasks))
 		uv_async_send(&loop->wakeup);
@@ -53,6 +62,7 @@ int io_loop_new(struct io_loop **loopp, uv_loop_t *uv, size_t soft_budget_bytes)
 
 	loop->uv = uv;
 	list_init(&loop->tasks);
+	list_init(&loop->later);
 	list_init(&loop->awaiting_relief);
 	budget_init(&loop->budget, soft_budget_bytes, 0);
 	loop->rx = malloc(IO_LOOP_RX_BYTES);
@@ -78,6 +88,7 @@ void io_loop_free(struct io_loop *loop)
 {
 	if (!loop)
 		return;
+	move_tasks(&loop->tasks, &loop->later);
 	run_tasks(loop);
 	uv_close((uv_handle_t *)&loop->prepare, free_closed);
 	uv_close((uv_handle_t *)&loop->wakeup, free_closed);
@@ -90,13 +101,9 @@ void io_loop_buffered(struct io_loop *loop, size_t n)
 
 void io_loop_unbuffered(struct io_loop *loop, size_t n)
 {
-	struct list *node;
-
 	budget_sub(&loop->budget, n);
-	if (budget_is_over(&loop->budget))
-		return;
-	while ((node = list_pop(&loop->awaiting_relief)) != NULL)
-		list_append(&loop->tasks, node);
+	if (!budget_is_over(&loop->budget))
+		move_tasks(&loop->tasks, &loop->awaiting_relief);
 }
 
 uint64_t io_loop_now_ms(const struct io_loop *loop UNUSED)

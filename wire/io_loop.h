@@ -32,6 +32,7 @@ struct io_loop {
 	uv_async_t wakeup; /* a turn ended with tasks left */
 	unsigned int n_handles;
 	struct list tasks;
+	struct list later;	     /* tasks of the next turn */
 	struct list awaiting_relief; /* tasks to run when the budget is under its limit again */
 	struct budget budget;	     /* bytes buffered by all relays of the loop */
 	uint8_t *rx;		     /* IO_LOOP_RX_BYTES; used within one read callback only */
@@ -55,6 +56,16 @@ static inline void io_task_post(struct io_loop *loop, struct io_task *task)
 {
 	if (!list_is_linked(&task->node))
 		list_append(&loop->tasks, &task->node);
+}
+
+/*
+ * The same for the next turn, whatever comes in between: for a loop that stops at its bound, so
+ * that the other descriptors have their turn first.
+ */
+static inline void io_task_post_later(struct io_loop *loop, struct io_task *task)
+{
+	if (!list_is_linked(&task->node))
+		list_append(&loop->later, &task->node);
 }
 
 static inline void io_task_cancel(struct io_task *task)
