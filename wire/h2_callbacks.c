@@ -227,14 +227,22 @@ static int on_invalid_frame(nghttp2_session *ng UNUSED, const nghttp2_frame *fra
 	return 0;
 }
 
+/* nghttp2 says what the peer did wrong, then ignores all input. */
+static void mark_broken(struct h2_session *s, const nghttp2_goaway *goaway)
+{
+	s->bits |= H2_SESSION_BROKEN;
+	if (s->error_text[0] == '\0')
+		snprintf(s->error_text, sizeof(s->error_text), "%.*s", (int)goaway->opaque_data_len,
+			 (const char *)goaway->opaque_data);
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
 {
 	struct h2_session *s = user_data;
 	struct h2_stream *st;
 
-	/* nghttp2 says what the peer did wrong, then ignores all input. */
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
-		s->bits |= H2_SESSION_BROKEN;
+		mark_broken(s, &frame->goaway);
 	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))

@@ -76,9 +76,10 @@ static void send_ping(struct link *l, uint64_t now_ms)
 
 	if (!liveness_ping_due(&l->liveness, now_ms, tcp_socket_bytes_acked(l->fd), &id))
 		return;
-	/* The opaque value is the time, so that the answer carries the round trip. */
 	(void)id;
-	(void)h2_session_ping(l->session, clock_monotonic_us());
+	/* The opaque value is the time, so that the answer carries the round trip. */
+	l->ping_us = clock_monotonic_us();
+	(void)h2_session_ping(l->session, l->ping_us);
 }
 
 static void set_suspect(struct link *l, bool suspect)
@@ -88,6 +89,14 @@ static void set_suspect(struct link *l, bool suspect)
 	l->bits ^= LINK_SUSPECT;
 	if (l->events && l->events->on_suspect)
 		l->events->on_suspect(l->ctx, l, suspect);
+}
+
+void link_heard(struct link *l, uint64_t now_ms)
+{
+	liveness_on_read(&l->liveness, now_ms);
+	/* Who sends no PING has no better sign of life to wait for. */
+	if (l->liveness.mode == LIVENESS_LISTENS)
+		set_suspect(l, false);
 }
 
 static void check_liveness(struct link *l, uint64_t now_ms)
@@ -186,8 +195,6 @@ static void link_closed_cb(uv_handle_t *handle)
 
 void link_finish(struct link *l)
 {
-	const struct link_events *events = l->events;
-
 	if (l->state == LINK_STATE_CLOSED)
 		return;
 	link_set_state(l, LINK_STATE_CLOSED, UINT64_MAX);
@@ -201,17 +208,21 @@ void link_finish(struct link *l)
 	uv_close((uv_handle_t *)&l->timer, link_closed_cb);
 	/* uv has let go of the descriptor in uv_close(). */
 	l->fd = close_fd(l->fd);
-	if (events)
-		events->on_closed(l->ctx, l, l->why);
+	/* Not before here: the end of a stream may have made the owner let go. */
+	if (l->events)
+		l->events->on_closed(l->ctx, l, l->why);
 }
 
 static void run_end(struct io_task *task)
 {
 	struct link *l = container_of(task, struct link, end);
 
+	if (l->state == LINK_STATE_LINGERING)
+		link_linger_on(l);
 	/* Something to say and somebody who may listen: not after a time-out or a dead peer. */
-	if ((l->state == LINK_STATE_OPEN || l->state == LINK_STATE_SECURE) &&
-	    (l->why == LINK_END_LOCAL || l->why == LINK_END_PROTOCOL || l->why == LINK_END_LIMIT))
+	else if ((l->state == LINK_STATE_OPEN || l->state == LINK_STATE_SECURE) &&
+		 (l->why == LINK_END_LOCAL || l->why == LINK_END_PROTOCOL ||
+		  l->why == LINK_END_LIMIT))
 		link_linger(l);
 	else
 		link_finish(l);
@@ -232,7 +243,9 @@ void link_free(struct link *l)
 	if (!l)
 		return;
 	l->events = NULL;
-	if (l->state != LINK_STATE_CLOSED)
+	if (l->state == LINK_STATE_LINGERING)
+		io_task_post(l->loop, &l->end);
+	else if (l->state != LINK_STATE_CLOSED)
 		link_close(l, LINK_END_LOCAL);
 	else if (l->n_handles == 0)
 		free_link(l);
@@ -271,12 +284,11 @@ static void session_on_goaway(void *ctx, uint32_t h2_code)
 static void session_on_ping_ack(void *ctx, uint64_t opaque)
 {
 	struct link *l = ctx;
-	uint64_t now_us = clock_monotonic_us();
 
 	/* An answer to anything but our last question is not counted. */
-	if (opaque > now_us)
+	if (opaque != l->ping_us || l->liveness.ping_sent_ms == 0)
 		return;
-	liveness_on_ping_ack(&l->liveness, l->liveness.ping_id, now_us - opaque);
+	liveness_on_ping_ack(&l->liveness, l->liveness.ping_id, clock_monotonic_us() - opaque);
 	set_suspect(l, false);
 	link_schedule(l);
 }

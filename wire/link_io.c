@@ -21,8 +21,9 @@
 #define READS_PER_TURN	 4
 #define FLUSHES_PER_TURN 16
 
-/* How long a goodbye may take. */
-#define LINGER_MS 2000
+/* How long a goodbye may take, and how much of what was queued goes before it: 1 MiB. */
+#define LINGER_MS	 2000
+#define LAST_WORDS_PULLS 16
 
 int link_arm(struct link *l)
 {
@@ -79,7 +80,25 @@ static int fill_output(struct link *l)
 		return r;
 	l->bytes_out += n;
 	r = tls_write(l->tls, l->loop->tx, n);
-	return r == 0 ? 1 : -EPIPE;
+	return r == 0 ? 1 : -EPROTO;
+}
+
+/* The peer takes no more. What it said before may still be unread: that read finds its end. */
+static void stop_sending(struct link *l)
+{
+	l->bits |= LINK_DEAF;
+	want_writable(l, false);
+	io_task_post(l->loop, &l->read_on);
+}
+
+/* All is said that there was to say. */
+static void flushed(struct link *l)
+{
+	want_writable(l, false);
+	if (!h2_session_is_broken(l->session))
+		return;
+	link_keep_error(l, h2_session_error_text(l->session));
+	link_close(l, LINK_END_PROTOCOL);
 }
 
 static void flush(struct link *l)
@@ -87,31 +106,38 @@ static void flush(struct link *l)
 	for (unsigned int i = 0; i < FLUSHES_PER_TURN; i++) {
 		int r = send_output(l);
 
+		if (r == TLS_E_EOF) {
+			stop_sending(l);
+			return;
+		}
 		if (r == TLS_E_AGAIN) {
 			want_writable(l, true);
 			return;
 		}
-		if (r == 0)
-			r = fill_output(l);
-		else
-			r = -EPIPE;
+		r = fill_output(l);
 		if (r < 0) {
-			link_close(l, r == -EPIPE ? LINK_END_PEER_CLOSED : LINK_END_INTERNAL);
+			link_close(l, r == -EPROTO ? LINK_END_TLS : LINK_END_INTERNAL);
 			return;
 		}
 		if (r == 0) {
-			want_writable(l, false);
+			flushed(l);
 			return;
 		}
 	}
 	want_writable(l, true);
 }
 
+/* True while the session may be asked for output. */
+static bool is_talking(const struct link *l)
+{
+	return l->state == LINK_STATE_OPEN && !(l->bits & (LINK_ENDING | LINK_DEAF));
+}
+
 void link_flush_run(struct io_task *task)
 {
 	struct link *l = container_of(task, struct link, flush);
 
-	if (l->state == LINK_STATE_OPEN && !(l->bits & LINK_ENDING))
+	if (is_talking(l))
 		flush(l);
 }
 
@@ -123,7 +149,7 @@ static void feed(struct link *l, size_t n)
 	int r;
 
 	l->bytes_in += n;
-	liveness_on_read(&l->liveness, now_ms);
+	link_heard(l, now_ms);
 	h2_session_set_now(l->session, now_ms);
 	r = h2_session_feed(l->session, l->loop->rx, n);
 	if (r == 0)
@@ -132,13 +158,26 @@ static void feed(struct link *l, size_t n)
 	link_close(l, r == H2_E_PEER ? LINK_END_PROTOCOL : LINK_END_INTERNAL);
 }
 
-static void end_of_input(struct link *l, int r)
+static void end_of_input(struct link *l, int outcome)
 {
 	const char *text = tls_conn_error_text(l->tls);
 
 	if (*text)
 		link_keep_error(l, text);
-	link_close(l, r == TLS_E_FAILED ? LINK_END_TLS : LINK_END_PEER_CLOSED);
+	if (outcome == TLS_E_FAILED)
+		(void)send_output(l); /* the alert says why; the peer should see it */
+	link_close(l, outcome == TLS_E_FAILED ? LINK_END_TLS : LINK_END_PEER_CLOSED);
+}
+
+/* The socket has no more for now. */
+static void wait_for_input(struct link *l)
+{
+	const uint8_t *data;
+
+	if (l->bits & LINK_DEAF)
+		link_close(l, LINK_END_PEER_CLOSED);
+	else if (tls_output(l->tls, &data) > 0)
+		io_task_post(l->loop, &l->flush); /* TLS answers by itself, too */
 }
 
 static void read_some(struct link *l)
@@ -146,22 +185,22 @@ static void read_some(struct link *l)
 	size_t n;
 
 	for (unsigned int i = 0; i < READS_PER_TURN; i++) {
-		int r = tls_read(l->tls, l->loop->rx, IO_LOOP_RX_BYTES, &n);
+		int outcome = tls_read(l->tls, l->loop->rx, IO_LOOP_RX_BYTES, &n);
 
-		if (r == TLS_E_AGAIN)
-			return;
-		if (r != 0) {
-			end_of_input(l, r);
-			return;
-		}
-		feed(l, n);
+		if (n > 0)
+			feed(l, n);
 		if (l->bits & LINK_ENDING)
 			return;
-		/* A buffer that is not full was the last the socket had. */
-		if (n < IO_LOOP_RX_BYTES)
+		if (outcome == TLS_E_AGAIN) {
+			wait_for_input(l);
 			return;
+		}
+		if (outcome != 0) {
+			end_of_input(l, outcome);
+			return;
+		}
 	}
-	io_task_post(l->loop, &l->read_on);
+	io_task_post_later(l->loop, &l->read_on);
 }
 
 void link_read_run(struct io_task *task)
@@ -231,14 +270,48 @@ static void begin_handshake(struct link *l)
 
 /* ---- goodbye ---- */
 
-static void linger_on(struct link *l)
+/* nghttp2 sends no DATA behind a GOAWAY: it is the last that the session says. */
+static void end_session(struct link *l)
+{
+	h2_session_terminate(l->session,
+			     l->why == LINK_END_LOCAL ? H2_CODE_NO_ERROR : H2_CODE_PROTOCOL_ERROR);
+	(void)fill_output(l);
+	l->session = h2_session_free(l->session);
+	tls_shutdown(l->tls);
+}
+
+/* Cuts the goodbye short: for an owner that is gone, and can't be kept waiting with its streams. */
+static void drop_session(struct link *l)
+{
+	l->session = h2_session_free(l->session);
+	tls_shutdown(l->tls);
+}
+
+/* Answers that are queued already go first. As long as they don't, the streams live. */
+static int say_last_words(struct link *l)
 {
 	int r = send_output(l);
+
+	while (r == 0 && l->session) {
+		if (l->n_last_pulls == 0 || fill_output(l) <= 0)
+			end_session(l);
+		else
+			l->n_last_pulls--;
+		r = send_output(l);
+	}
+	return r;
+}
+
+void link_linger_on(struct link *l)
+{
+	int r = say_last_words(l);
 
 	if (r == TLS_E_EOF) {
 		link_finish(l);
 		return;
 	}
+	if (l->session && !l->events)
+		drop_session(l);
 	want_writable(l, r == TLS_E_AGAIN);
 	if (r == 0 && !(l->bits & LINK_FIN_SENT)) {
 		l->bits |= LINK_FIN_SENT;
@@ -248,16 +321,11 @@ static void linger_on(struct link *l)
 
 void link_linger(struct link *l)
 {
-	/* Answers that are queued already go first: nghttp2 sends no DATA behind a GOAWAY. */
-	if (l->session && send_output(l) == 0 && fill_output(l) >= 0 && send_output(l) == 0) {
-		h2_session_terminate(l->session, l->why == LINK_END_LOCAL ? H2_CODE_NO_ERROR
-									  : H2_CODE_PROTOCOL_ERROR);
-		(void)fill_output(l);
-	}
 	link_set_state(l, LINK_STATE_LINGERING, LINGER_MS);
-	l->session = h2_session_free(l->session);
-	tls_shutdown(l->tls);
-	linger_on(l);
+	l->n_last_pulls = LAST_WORDS_PULLS;
+	if (!l->session)
+		tls_shutdown(l->tls);
+	link_linger_on(l);
 }
 
 /* Input after our goodbye is read and dropped, until the peer's end. */
@@ -287,12 +355,12 @@ static void on_poll(struct link *l, int events)
 		/* Read first: what the input produces goes out in the same turn. */
 		if (events & (UV_READABLE | UV_DISCONNECT))
 			read_some(l);
-		if ((events & UV_WRITABLE) && !(l->bits & LINK_ENDING))
+		if ((events & UV_WRITABLE) && is_talking(l))
 			flush(l);
 		break;
 	case LINK_STATE_LINGERING:
 		if (events & UV_WRITABLE)
-			linger_on(l);
+			link_linger_on(l);
 		if ((events & UV_READABLE) && l->state == LINK_STATE_LINGERING)
 			drop_input(l);
 		break;
@@ -303,12 +371,22 @@ static void on_poll(struct link *l, int events)
 	}
 }
 
+/* True while the poll is of use. */
+static bool is_watched(const struct link *l)
+{
+	return l->state == LINK_STATE_LINGERING ||
+	       (l->state != LINK_STATE_CLOSED && !(l->bits & LINK_ENDING));
+}
+
 void link_poll_cb(uv_poll_t *poll, int status, int events)
 {
 	struct link *l = poll->data;
 
-	if ((l->bits & LINK_ENDING) && l->state != LINK_STATE_LINGERING)
+	if (!is_watched(l))
 		return;
 	/* uv reports EBADF for POLLERR: the socket's own calls say what it is. */
 	on_poll(l, status < 0 ? UV_READABLE | UV_WRITABLE : events);
+	/* It has also stopped the poll, and not all may have been read. */
+	if (status < 0 && is_watched(l) && link_arm(l) < 0)
+		link_close(l, LINK_END_INTERNAL);
 }

@@ -24,7 +24,8 @@ enum link_bit {
 	LINK_WANTS_WRITABLE = 1 << 0, /* the socket took less than we had */
 	LINK_SUSPECT = 1 << 1,
 	LINK_ENDING = 1 << 2, /* link_close() was called */
-	LINK_FIN_SENT = 1 << 3,
+	LINK_DEAF = 1 << 3,   /* the peer's end: a send failed, reading goes on */
+	LINK_FIN_SENT = 1 << 4,
 };
 
 struct link {
@@ -49,7 +50,9 @@ struct link {
 	struct endpoint peer;
 	struct endpoint local;
 	char *server_name;
-	uint32_t granted_bytes; /* connection window, counted in the loop's budget */
+	uint32_t granted_bytes;	   /* connection window, counted in the loop's budget */
+	uint64_t ping_us;	   /* opaque value of the last PING: when it was sent */
+	unsigned int n_last_pulls; /* of the session, that a goodbye may still make */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	enum link_end why;
@@ -61,6 +64,8 @@ void link_set_state(struct link *l, enum link_state state, uint64_t timeout_ms);
 void link_keep_error(struct link *l, const char *text);
 /* Phase deadline or liveness, whatever comes first. */
 void link_schedule(struct link *l);
+/* Something was read. */
+void link_heard(struct link *l, uint64_t now_ms);
 /* The TLS handshake finished: on_secure. */
 void link_secured(struct link *l);
 /* Everything is closed now: handles, descriptor, on_closed. */
@@ -73,5 +78,7 @@ void link_flush_run(struct io_task *task);
 void link_read_run(struct io_task *task);
 /* What is still to be said is said; then FIN, and the peer's is awaited. */
 void link_linger(struct link *l);
+/* The goodbye goes on: the socket takes more, or the owner is gone. */
+void link_linger_on(struct link *l);
 /* Sets the poll's interest; 0 or -errno. */
 int link_arm(struct link *l);

@@ -242,24 +242,20 @@ int tls_handshake(struct tls_conn *c)
 
 int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np)
 {
-	size_t n = 0;
 	size_t got;
-	int r = 0;
+	int r;
 
+	*np = 0;
 	/* A call returns one record at the most: several fill the buffer. */
-	while (n < cap) {
+	while (*np < cap) {
 		ERR_clear_error();
 		errno = 0;
-		r = SSL_read_ex(c->ssl, out + n, cap - n, &got);
-		if (r != 1) {
-			r = translate(c, r);
-			break;
-		}
-		r = 0;
-		n += got;
+		r = SSL_read_ex(c->ssl, out + *np, cap - *np, &got);
+		if (r != 1)
+			return translate(c, r);
+		*np += got;
 	}
-	*np = n;
-	return n > 0 ? 0 : r;
+	return 0;
 }
 
 int tls_write(struct tls_conn *c, const uint8_t *data, size_t n)

@@ -60,7 +60,10 @@ struct tls_conn *tls_conn_free(struct tls_conn *c);
 /* Goes on with the handshake. 0 when done; TLS_E_*. There may be output either way. */
 int tls_handshake(struct tls_conn *c);
 
-/* Up to @cap bytes of plaintext: >0 in *@np with 0, or TLS_E_*, or -errno. */
+/*
+ * *@np bytes of plaintext, at most @cap, and what came after them: 0 when @out is full, else
+ * TLS_E_*. The bytes count with every outcome: the peer's last ones come together with its end.
+ */
 int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np);
 
 /*
