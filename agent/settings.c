@@ -20,23 +20,6 @@ struct settings *settings_free(struct settings *s)
 	return NULL;
 }
 
-static void set_edges(struct settings *s, const struct settings_overrides *o, struct diag *diag)
-{
-	CLEANUP(free) char *joined = NULL;
-	size_t n;
-	FILE *out;
-
-	if (!o->n_edges)
-		return;
-	out = open_memstream(&joined, &n);
-	if (!out)
-		abort();
-	for (size_t i = 0; i < o->n_edges; i++)
-		fprintf(out, "%s%s", i ? "," : "", o->edges[i]);
-	fclose(out);
-	schema_set(&settings_schema, s, "edge", joined, "--edge", diag);
-}
-
 static void set_overrides(struct settings *s, const struct settings_overrides *o, struct diag *diag)
 {
 	const struct {
@@ -48,7 +31,7 @@ static void set_overrides(struct settings *s, const struct settings_overrides *o
 		{"state-directory", o->state_dir, "--state-directory"},
 	};
 
-	set_edges(s, o, diag);
+	schema_set_list(&settings_schema, s, "edge", o->edges, o->n_edges, "--edge", diag);
 	for (size_t i = 0; i < ARRAY_SIZE(given); i++)
 		schema_set(&settings_schema, s, given[i].key, given[i].text, given[i].flag, diag);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -308,6 +309,24 @@ void schema_set(const struct schema *s, void *base, const char *key, const char 
 		if (strcmp(s->rows[i].key, key) == 0)
 			set_row(&s->rows[i], base, text, origin, diag);
 	}
+}
+
+void schema_set_list(const struct schema *s, void *base, const char *key, const char *const *texts,
+		     size_t n_texts, const char *origin, struct diag *diag)
+{
+	CLEANUP(free) char *joined = NULL;
+	size_t n;
+	FILE *out;
+
+	if (!n_texts)
+		return;
+	out = open_memstream(&joined, &n);
+	if (!out)
+		abort();
+	for (size_t i = 0; i < n_texts; i++)
+		fprintf(out, "%s%s", i ? "," : "", texts[i]);
+	fclose(out);
+	schema_set(s, base, key, joined, origin, diag);
 }
 
 void schema_deinit(const struct schema *s, void *base)

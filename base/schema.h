@@ -126,6 +126,9 @@ void schema_load_env(const struct schema *s, void *base, struct diag *diag);
  */
 void schema_set(const struct schema *s, void *base, const char *key, const char *text,
 		const char *origin, struct diag *diag);
+/* The same from a flag that may be repeated; @n_texts 0: nothing happens. */
+void schema_set_list(const struct schema *s, void *base, const char *key, const char *const *texts,
+		     size_t n_texts, const char *origin, struct diag *diag);
 /* Frees what the rows own; the struct stays and may be filled again. */
 void schema_deinit(const struct schema *s, void *base);
 

@@ -21,24 +21,6 @@ struct edge_settings *edge_settings_free(struct edge_settings *s)
 	return NULL;
 }
 
-static void set_listen(struct edge_settings *s, const struct edge_settings_overrides *o,
-		       struct diag *diag)
-{
-	CLEANUP(free) char *joined = NULL;
-	size_t n;
-	FILE *out;
-
-	if (!o->n_listen)
-		return;
-	out = open_memstream(&joined, &n);
-	if (!out)
-		abort();
-	for (size_t i = 0; i < o->n_listen; i++)
-		fprintf(out, "%s%s", i ? "," : "", o->listen[i]);
-	fclose(out);
-	schema_set(&edge_settings_schema, s, "listen", joined, "--listen", diag);
-}
-
 static void set_overrides(struct edge_settings *s, const struct edge_settings_overrides *o,
 			  struct diag *diag)
 {
@@ -50,7 +32,8 @@ static void set_overrides(struct edge_settings *s, const struct edge_settings_ov
 		{"state-directory", o->state_dir, "--state-directory"},
 	};
 
-	set_listen(s, o, diag);
+	schema_set_list(&edge_settings_schema, s, "listen", o->listen, o->n_listen, "--listen",
+			diag);
 	for (size_t i = 0; i < ARRAY_SIZE(given); i++)
 		schema_set(&edge_settings_schema, s, given[i].key, given[i].text, given[i].flag,
 			   diag);
