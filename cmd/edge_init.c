@@ -113,7 +113,7 @@ static int give_to_owner(const struct cert_files *f)
 	return EXIT_SUCCESS;
 }
 
-static void print_certificate(const struct cert_files *f)
+static void print_files(const struct cert_files *f)
 {
 	char text[IP_TEXT_MAX];
 	char when[CLOCK_TEXT_MAX];
@@ -122,6 +122,7 @@ static void print_certificate(const struct cert_files *f)
 
 	if (tls_cert_read(f->cert, &names, &end_ms, NULL) < 0)
 		return;
+	printf("CA           %s (agents: cacert)\n", f->ca_cert);
 	printf("certificate  %s, until %s\nfor         ", f->cert, clock_format_wall(end_ms, when));
 	for (size_t i = 0; i < names.n_dns; i++)
 		printf(" %s", names.dns[i]);
@@ -130,9 +131,50 @@ static void print_certificate(const struct cert_files *f)
 	putchar('\n');
 }
 
+/* ---- what both commands do ---- */
+
+typedef int (*make_fn)(const struct cert_files *f, struct tls_names *names, struct diag *diag);
+
+static int make_and_show(const struct cert_files *f, struct tls_names *names, make_fn make)
+{
+	struct diag diag;
+	int r;
+
+	diag_init(&diag, NULL);
+	r = make(f, names, &diag);
+	diag_print(&diag);
+	diag_deinit(&diag);
+	if (r < 0 || give_to_owner(f) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	print_files(f);
+	return EXIT_SUCCESS;
+}
+
+static int run(int argc, char **argv, const char *usage, const char *summary, make_fn make)
+{
+	struct cert_options o = {0};
+	const struct option_row rows[] = CERT_ROWS(&o);
+	const struct option_spec spec = {
+		.usage = usage,
+		.summary = summary,
+		OPTION_ROWS(rows),
+	};
+	struct tls_names names = {0};
+	struct cert_files f;
+	int r = options_parse(&spec, &argc, argv);
+
+	if (r == OPTIONS_GO_ON)
+		r = collect_names(&spec, &o, &names);
+	if (r != OPTIONS_GO_ON)
+		return r;
+	if (name_files(&f, o.state_dir) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	return make_and_show(&f, &names, make);
+}
+
 /* ---- init ---- */
 
-static int make_all(const struct cert_files *f, const struct tls_names *names, struct diag *diag)
+static int make_all(const struct cert_files *f, struct tls_names *names, struct diag *diag)
 {
 	int64_t now_ms = clock_wall_ms();
 	int r = dir_make(f->dir, 0700);
@@ -149,35 +191,11 @@ static int make_all(const struct cert_files *f, const struct tls_names *names, s
 
 int edge_init(int argc, char **argv)
 {
-	struct cert_options o = {0};
-	const struct option_row rows[] = CERT_ROWS(&o);
-	const struct option_spec spec = {
-		.usage = "adit-edge init [OPTIONS]",
-		.summary = "Makes the edge's CA and its certificate. Names are fixed for the CA's "
-			   "life: "
-			   "give all that\nagents and users will dial.",
-		OPTION_ROWS(rows),
-	};
-	struct cert_files f;
-	struct tls_names names = {0};
-	struct diag diag;
-	int r = options_parse(&spec, &argc, argv);
+	static const char summary[] =
+		"Makes the edge's CA and its certificate. Names are fixed for the CA's life: give "
+		"all that\nagents and users will dial.";
 
-	if (r == OPTIONS_GO_ON)
-		r = collect_names(&spec, &o, &names);
-	if (r != OPTIONS_GO_ON)
-		return r;
-	if (name_files(&f, o.state_dir) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	diag_init(&diag, NULL);
-	r = make_all(&f, &names, &diag);
-	diag_print(&diag);
-	diag_deinit(&diag);
-	if (r < 0 || give_to_owner(&f) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	printf("CA           %s (agents: cacert)\n", f.ca_cert);
-	print_certificate(&f);
-	return EXIT_SUCCESS;
+	return run(argc, argv, "adit-edge init [OPTIONS]", summary, make_all);
 }
 
 /* ---- renew ---- */
@@ -196,34 +214,11 @@ static int renew_all(const struct cert_files *f, struct tls_names *names, struct
 
 static int renew(int argc, char **argv)
 {
-	struct cert_options o = {0};
-	const struct option_row rows[] = CERT_ROWS(&o);
-	const struct option_spec spec = {
-		.usage = "adit-edge cert renew [OPTIONS]",
-		.summary = "Issues the edge's certificate again, for the same names or for those "
-			   "given, "
-			   "with a new\nkey. A running edge takes it within a minute.",
-		OPTION_ROWS(rows),
-	};
-	struct cert_files f;
-	struct tls_names names = {0};
-	struct diag diag;
-	int r = options_parse(&spec, &argc, argv);
+	static const char summary[] =
+		"Issues the edge's certificate again, for the same names or for those given, with "
+		"a new\nkey. A running edge takes it within a minute.";
 
-	if (r == OPTIONS_GO_ON)
-		r = collect_names(&spec, &o, &names);
-	if (r != OPTIONS_GO_ON)
-		return r;
-	if (name_files(&f, o.state_dir) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	diag_init(&diag, NULL);
-	r = renew_all(&f, &names, &diag);
-	diag_print(&diag);
-	diag_deinit(&diag);
-	if (r < 0 || give_to_owner(&f) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	print_certificate(&f);
-	return EXIT_SUCCESS;
+	return run(argc, argv, "adit-edge cert renew [OPTIONS]", summary, renew_all);
 }
 
 int edge_cert(int argc, char **argv)
