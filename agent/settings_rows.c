@@ -458,7 +458,7 @@ static const struct schema_row rows[] = {
 	FOREIGN("protocol", "adit always speaks HTTP/2"),
 	FOREIGN("post-quantum", "adit offers what its TLS library offers"),
 	FOREIGN("region", "the credentials say the region"),
-	FOREIGN("features", "adit announces what it serves"),
+	FOREIGN("features", "the list that is announced is fixed"),
 	FOREIGN("retries", "adit tries again for ever, at most 30 s apart"),
 	FOREIGN("max-edge-addr-retries", "adit tries again for ever, at most 30 s apart"),
 	FOREIGN("rpc-timeout", "it is fixed: 5 s"),
