@@ -27,7 +27,7 @@ static void set_overrides(struct settings *s, const struct settings_overrides *o
 	} given[] = {
 		{"loglevel", o->log_level, "--loglevel"},
 		{"credentials-file", o->credentials_file, "--credentials-file"},
-		{"control-socket", o->control_socket, "--control-socket"},
+		{"control-socket", o->control_socket, "--socket"},
 		{"state-directory", o->state_dir, "--state-directory"},
 	};
 

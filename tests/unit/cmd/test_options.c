@@ -224,6 +224,14 @@ static void test_commands(void **state)
 		{"--version", STDOUT_FILENO, 0, "outer " ADIT_VERSION "\n"},
 		{"", STDERR_FILENO, 64, "Usage: outer COMMAND"},
 		{"--help", STDOUT_FILENO, 0, "Usage: outer COMMAND"},
+		{"help", STDOUT_FILENO, 0, "Usage: outer COMMAND"},
+		{"help inner", STDOUT_FILENO, 12, ""},
+		{"help innr", STDERR_FILENO, 64,
+		 "outer: no command 'innr'; did you mean 'inner'?\n"},
+		{"help help", STDOUT_FILENO, 0, "Usage: outer COMMAND"},
+		{"version", STDOUT_FILENO, 0, "outer " ADIT_VERSION "\n"},
+		{"--json inner", STDERR_FILENO, 64,
+		 "outer: options like '--json' stand behind the command"},
 	};
 	struct run run;
 	char out[512];
