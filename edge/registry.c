@@ -11,6 +11,7 @@
 #define BUCKETS 1024
 
 struct registry {
+	uint64_t last_serial;
 	struct list buckets[BUCKETS];
 };
 
@@ -44,6 +45,7 @@ struct registry *registry_free(struct registry *r)
 
 void registry_add(struct registry *r, struct registry_entry *e)
 {
+	e->serial = ++r->last_serial;
 	list_append(&r->buckets[bucket_of(&e->tunnel)], &e->node);
 }
 
@@ -95,13 +97,28 @@ void registry_each(const struct registry *r, const struct uuid *tunnel, registry
 	}
 }
 
-static bool is_one_of(const struct uuid *id, const struct uuid *ids, size_t n)
+static bool has_connector(const struct registry_query *q, const struct uuid *connector)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (uuid_equal(id, &ids[i]))
+	for (size_t i = 0; i < q->n_connectors; i++) {
+		if (uuid_equal(connector, &q->connectors[i]))
 			return true;
 	}
 	return false;
+}
+
+static bool was_tried(const struct registry_query *q, uint64_t serial)
+{
+	for (size_t i = 0; i < q->n_tried; i++) {
+		if (q->tried[i] == serial)
+			return true;
+	}
+	return false;
+}
+
+static bool fits(const struct registry_query *q, const struct registry_entry *e)
+{
+	return e->accepts && uuid_equal(&e->tunnel, q->tunnel) && has_connector(q, &e->connector) &&
+	       !was_tried(q, e->serial);
 }
 
 static bool is_better(const struct registry_entry *e, const struct registry_entry *best)
@@ -115,18 +132,16 @@ static bool is_better(const struct registry_entry *e, const struct registry_entr
 	return e->n_streams < best->n_streams;
 }
 
-struct registry_entry *registry_pick(const struct registry *r, const struct uuid *tunnel,
-				     const struct uuid *connectors, size_t n_connectors)
+struct registry_entry *registry_pick(const struct registry *r, const struct registry_query *q)
 {
-	const struct list *head = &r->buckets[bucket_of(tunnel)];
+	const struct list *head = &r->buckets[bucket_of(q->tunnel)];
 	struct registry_entry *best = NULL;
 	struct list *pos;
 
 	list_for_each (pos, head) {
 		struct registry_entry *e = entry_of(pos);
 
-		if (e->accepts && uuid_equal(&e->tunnel, tunnel) &&
-		    is_one_of(&e->connector, connectors, n_connectors) && is_better(e, best))
+		if (fits(q, e) && is_better(e, best))
 			best = e;
 	}
 	return best;

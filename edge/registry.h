@@ -19,6 +19,7 @@ struct registry;
 
 struct registry_entry {
 	struct list node;
+	uint64_t serial; /* given by registry_add(), never again to another */
 	struct uuid tunnel;
 	struct uuid connector;
 	uint8_t index;
@@ -49,9 +50,16 @@ typedef void (*registry_each_cb)(void *ctx, struct registry_entry *e);
 void registry_each(const struct registry *r, const struct uuid *tunnel, registry_each_cb cb,
 		   void *ctx);
 
+struct registry_query {
+	const struct uuid *tunnel;
+	const struct uuid *connectors; /* only theirs */
+	size_t n_connectors;
+	const uint64_t *tried; /* serials of entries that are left out */
+	size_t n_tried;
+};
+
 /*
- * The entry that takes a stream for one of @connectors: accepting, not suspect, fewest
- * streams. When all are suspect: the one read from last. NULL: none accepts.
+ * The entry that takes a stream: accepting, not suspect, fewest streams. When all are
+ * suspect: the one read from last. NULL: none accepts.
  */
-struct registry_entry *registry_pick(const struct registry *r, const struct uuid *tunnel,
-				     const struct uuid *connectors, size_t n_connectors);
+struct registry_entry *registry_pick(const struct registry *r, const struct registry_query *q);
