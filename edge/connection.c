@@ -10,19 +10,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "edge/connection_private.h"
 #include "edge/edge.h"
 #include "edge/flow.h"
-#include "wire/control_server.h"
 #include "wire/h2_stream.h"
-#include "wire/io_loop.h"
 #include "wire/link.h"
 #include "wire/proto.h"
 #include "wire/tls_crypto.h"
 
 #define EDGE_ANNOUNCEMENT_MAX 32
-
-/* What a stock agent keeps. */
-#define STOCK_CONNECTIONS 4
 
 static const char *const state_names[CONNECTION_STATE_N] = {
 	[CONNECTION_STATE_OPENING] = "opening",
@@ -32,7 +28,7 @@ static const char *const state_names[CONNECTION_STATE_N] = {
 	[CONNECTION_STATE_CLOSED] = "closed",
 };
 
-static void set_state(struct connection *c, enum connection_state state, uint64_t deadline_ms)
+void connection_set_state(struct connection *c, enum connection_state state, uint64_t deadline_ms)
 {
 	log_debug("connection state", log_text("connection", c->id_text),
 		  log_text("from", state_names[c->state]), log_text("to", state_names[state]));
@@ -41,25 +37,44 @@ static void set_state(struct connection *c, enum connection_state state, uint64_
 	c->entry.accepts = state == CONNECTION_STATE_REGISTERED;
 }
 
-static const char *tunnel_name(const struct connection *c)
+const char *connection_tunnel_name(const struct connection *c)
 {
 	const struct edge_tunnel *t = edge_model_tunnel_by_id(c->edge->model, &c->entry.tunnel);
 
 	return t ? t->name : NULL;
 }
 
-static void log_end(const struct connection *c, const char *why)
+/* Checks by stock agents end here every few minutes: they are no event. */
+static void log_handshake(const struct connection *c, const char *why)
 {
 	char peer[ENDPOINT_TEXT_MAX];
 
-	endpoint_format(link_peer(c->link), peer);
-	if (c->state == CONNECTION_STATE_OPENING)
-		log_debug("handshake without registration", log_text("peer", peer),
-			  log_text("reason", why));
-	else
-		log_info("connection closed", log_text("connection", c->id_text),
-			 log_text("tunnel", tunnel_name(c)), log_int("index", c->entry.index),
-			 log_text("peer", peer), log_text("reason", why));
+	log_debug("handshake without registration",
+		  log_text("peer", endpoint_format(link_peer(c->link), peer)),
+		  log_text("reason", why));
+}
+
+static void log_end(const struct connection *c, const char *why)
+{
+	bool had_place = c->since_ms != 0;
+	char peer[ENDPOINT_TEXT_MAX];
+	char connector[UUID_TEXT_MAX];
+	struct link_stats stats;
+
+	if (c->state == CONNECTION_STATE_OPENING) {
+		log_handshake(c, why);
+		return;
+	}
+	link_get_stats(c->link, &stats);
+	uuid_format(&c->entry.connector, connector);
+	log_info("connection closed", log_text("connection", c->id_text),
+		 log_text("tunnel", connection_tunnel_name(c)),
+		 log_text("connector", had_place ? connector : NULL),
+		 log_int("index", c->entry.index),
+		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
+		 log_text("reason", why), log_int("bytes_up", (int64_t)stats.bytes_out),
+		 log_int("bytes_down", (int64_t)stats.bytes_in),
+		 log_int("duration_ms", (int64_t)(clock_boot_ms() - c->opened_ms)));
 }
 
 void connection_close(struct connection *c, const char *why)
@@ -67,26 +82,50 @@ void connection_close(struct connection *c, const char *why)
 	if (c->state == CONNECTION_STATE_CLOSED)
 		return;
 	log_end(c, why);
-	set_state(c, CONNECTION_STATE_CLOSED, UINT64_MAX);
+	connection_set_state(c, CONNECTION_STATE_CLOSED, UINT64_MAX);
 	link_close(c->link, LINK_END_LOCAL);
 }
 
 static void close_if_idle(struct connection *c)
 {
 	if (c->state == CONNECTION_STATE_DRAINING && list_is_empty(&c->flows))
-		connection_close(c, c->was_replaced ? "replaced" : "unregistered");
+		connection_close(c, c->drain_reason);
 }
 
-void connection_drain(struct connection *c, uint64_t deadline_ms)
+/* No new streams from here on. The first reason stays; an earlier deadline wins. */
+static void begin_drain(struct connection *c, uint64_t deadline_ms, const char *why)
+{
+	bool drains = c->state == CONNECTION_STATE_DRAINING;
+
+	if (!drains)
+		c->drain_reason = why;
+	if (!drains || deadline_ms < c->deadline_ms)
+		connection_set_state(c, CONNECTION_STATE_DRAINING, deadline_ms);
+	close_if_idle(c);
+}
+
+void connection_drain(struct connection *c, uint64_t deadline_ms, const char *why)
 {
 	struct h2_session *session = link_session(c->link);
 
 	if (c->state == CONNECTION_STATE_CLOSED)
 		return;
-	set_state(c, CONNECTION_STATE_DRAINING, deadline_ms);
 	if (session)
 		h2_session_drain(session);
-	close_if_idle(c);
+	begin_drain(c, deadline_ms, why);
+}
+
+void connection_unregister(struct connection *c, uint64_t until_ms)
+{
+	if (c->state == CONNECTION_STATE_REGISTERED || c->state == CONNECTION_STATE_DRAINING)
+		begin_drain(c, until_ms, "unregistered");
+}
+
+void connection_cant_open(struct connection *c)
+{
+	/* Its end is on the way already, or (once in 2^30 streams) its stream ids are used up. */
+	if (link_session(c->link))
+		connection_drain(c, UINT64_MAX, "takes no more streams");
 }
 
 void connection_flow_ended(struct connection *c)
@@ -101,201 +140,6 @@ void connection_tick(struct connection *c, uint64_t now_ms)
 	connection_close(c, c->state == CONNECTION_STATE_DRAINING ? "drain-timeout is over"
 								  : "no registration in time");
 }
-
-/* ---- registration ---- */
-
-static void refuse(struct connection *c, uint32_t answer, const char *cause, bool should_retry,
-		   int64_t retry_after_ms)
-{
-	struct registration_error error = {
-		.should_retry = should_retry,
-		.retry_after_ns = retry_after_ms * 1000000,
-	};
-	char peer[ENDPOINT_TEXT_MAX];
-
-	snprintf(error.cause, sizeof(error.cause), "%s", cause);
-	log_warn("registration refused",
-		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
-		 log_text("reason", cause));
-	(void)control_server_refused(c->rpc, answer, &error);
-	connection_close(c, cause);
-}
-
-/* The hold that closes this place, or NULL. */
-static const struct edge_hold *find_hold(const struct connection *c,
-					 const struct registration_request *req)
-{
-	uint64_t now_ms = clock_boot_ms();
-	struct list *pos;
-
-	list_for_each (pos, &c->edge->holds) {
-		const struct edge_hold *h = list_entry(pos, struct edge_hold, node);
-
-		if (h->until_ms > now_ms && h->index == req->conn_index &&
-		    uuid_equal(&h->tunnel, &req->tunnel_id) &&
-		    uuid_equal(&h->connector, &req->client_id))
-			return h;
-	}
-	return NULL;
-}
-
-/* True when the newcomer may go on: its place is free, or was taken from the old connection. */
-static bool take_place(struct connection *c, uint32_t answer,
-		       const struct registration_request *req)
-{
-	struct registry_entry *old =
-		registry_find(c->edge->registry, &req->tunnel_id, &req->client_id, req->conn_index);
-
-	if (!old)
-		return true;
-	if (c->edge->settings->duplicates == EDGE_DUPLICATES_REJECT) {
-		refuse(c, answer, REG_CAUSE_DUPLICATE, false, 0);
-		return false;
-	}
-	connection_of_entry(old)->was_replaced = true;
-	connection_drain(connection_of_entry(old), UINT64_MAX);
-	return true;
-}
-
-static bool may_register(struct connection *c, uint32_t answer,
-			 const struct registration_request *req)
-{
-	const struct edge_hold *hold;
-	const struct edge_tunnel *tunnel;
-
-	if (edge_auth_tunnel(c->edge->model, req->account_tag, &req->tunnel_id, req->secret,
-			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) != 0) {
-		refuse(c, answer, "Unauthorized: tunnel unknown or secret not valid", false, 0);
-		return false;
-	}
-	if (c->edge->drain_until_ms != 0) {
-		refuse(c, answer, "edge is shutting down", true, 1000);
-		return false;
-	}
-	hold = find_hold(c, req);
-	if (hold) {
-		refuse(c, answer, "held by the operator", true,
-		       (int64_t)(hold->until_ms - clock_boot_ms()));
-		return false;
-	}
-	return take_place(c, answer, req);
-}
-
-static void fill_entry(struct connection *c, const struct registration_request *req)
-{
-	c->entry.tunnel = req->tunnel_id;
-	c->entry.connector = req->client_id;
-	c->entry.index = req->conn_index;
-	c->is_adit = registration_is_adit(req);
-	c->n_expected = registration_expected_connections(req, STOCK_CONNECTIONS);
-	snprintf(c->version, sizeof(c->version), "%s", req->version ? req->version : "");
-	c->since_ms = clock_wall_ms();
-	registry_add(c->edge->registry, &c->entry);
-}
-
-static void accept_registration(struct connection *c, uint32_t answer,
-				const struct registration_request *req)
-{
-	struct registration_details details = {.connection_id = c->id};
-	char connector[UUID_TEXT_MAX];
-	char peer[ENDPOINT_TEXT_MAX];
-
-	if (edge_connector_up(c->edge->model, &req->tunnel_id, &req->client_id, clock_wall_ms())) {
-		refuse(c, answer, "too many connectors for this tunnel", true, 30000);
-		return;
-	}
-	fill_entry(c, req);
-	snprintf(details.location, sizeof(details.location), "%s", c->edge->settings->location);
-	(void)control_server_registered(c->rpc, answer, &details);
-	set_state(c, CONNECTION_STATE_REGISTERED, UINT64_MAX);
-	/* An adit agent PINGs on its own; two are not needed. */
-	if (c->is_adit)
-		link_set_liveness(c->link, LIVENESS_LISTENS);
-	log_info("connection registered", log_text("connection", c->id_text),
-		 log_text("tunnel", tunnel_name(c)),
-		 log_text("connector", uuid_format(&req->client_id, connector)),
-		 log_int("index", c->entry.index),
-		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
-		 log_text("version", c->version));
-}
-
-static void rpc_on_register(void *ctx, uint32_t answer, const struct registration_request *req)
-{
-	struct connection *c = ctx;
-
-	if (c->state != CONNECTION_STATE_REGISTERING) {
-		(void)control_server_exception(c->rpc, answer, "already registered");
-		return;
-	}
-	if (may_register(c, answer, req))
-		accept_registration(c, answer, req);
-}
-
-static void rpc_on_unregister(void *ctx, uint32_t answer)
-{
-	struct connection *c = ctx;
-	uint64_t until_ms = clock_boot_ms() + c->edge->settings->drain_timeout_ms;
-
-	(void)control_server_unregistered(c->rpc, answer);
-	if (c->state != CONNECTION_STATE_REGISTERED)
-		return;
-	set_state(c, CONNECTION_STATE_DRAINING, until_ms);
-	close_if_idle(c);
-}
-
-static void rpc_on_local_config(void *ctx, const uint8_t *json UNUSED, size_t n)
-{
-	struct connection *c = ctx;
-
-	log_debug("local configuration received", log_text("connection", c->id_text),
-		  log_int("bytes", (int64_t)n));
-}
-
-static void rpc_on_advertise(void *ctx, uint32_t answer, const struct route_call *call)
-{
-	struct connection *c = ctx;
-	struct route_reply reply;
-	int r;
-
-	if (c->state != CONNECTION_STATE_REGISTERED) {
-		(void)control_server_exception(c->rpc, answer, "not registered");
-		return;
-	}
-	r = edge_advertise(c->edge->model, &c->entry.tunnel, &c->entry.connector, call,
-			   clock_wall_ms(), &reply);
-	if (r == 0)
-		(void)control_server_advertised(c->rpc, answer, &reply);
-	else
-		(void)control_server_exception(c->rpc, answer,
-					       r == EDGE_ADVERT_E_TOO_MANY ? "too many routes"
-									   : "connector unknown");
-}
-
-static void rpc_on_send(void *ctx, const uint8_t *data, size_t n)
-{
-	struct connection *c = ctx;
-
-	if (c->control && h2_queue_write(&c->out, data, n) < 0)
-		connection_close(c, "agent does not read its control stream");
-}
-
-static void rpc_on_end(void *ctx, bool protocol_error, const char *text)
-{
-	struct connection *c = ctx;
-
-	/* After unregister the goodbye is expected; streams go on. */
-	if (protocol_error || c->state != CONNECTION_STATE_DRAINING)
-		connection_close(c, text);
-}
-
-static const struct control_server_events rpc_events = {
-	.on_send = rpc_on_send,
-	.on_register = rpc_on_register,
-	.on_unregister = rpc_on_unregister,
-	.on_local_config = rpc_on_local_config,
-	.on_advertise = rpc_on_advertise,
-	.on_end = rpc_on_end,
-};
 
 /* ---- control stream ---- */
 
@@ -323,7 +167,8 @@ static void control_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32
 
 	h2_queue_deinit(&c->out);
 	c->control = NULL;
-	if (c->state != CONNECTION_STATE_DRAINING)
+	/* With its link: link_on_closed() knows why. */
+	if (link_session(c->link) && c->state != CONNECTION_STATE_DRAINING)
 		connection_close(c, "control stream ended");
 }
 
@@ -358,7 +203,7 @@ static int open_control_stream(struct connection *c)
 		{.name = HDR_UPGRADE, .value = UPGRADE_CONTROL},
 		{.name = HDR_ADIT_EDGE, .value = announce_edge(c, announcement)},
 	};
-	int r = control_server_new(&c->rpc, &rpc_events, c);
+	int r = control_server_new(&c->rpc, &connection_rpc_events, c);
 
 	if (r == 0)
 		r = h2_stream_open(link_session(c->link), &c->control, request, ARRAY_SIZE(request),
@@ -374,7 +219,7 @@ static void link_on_ready(void *ctx, struct link *link UNUSED)
 {
 	struct connection *c = ctx;
 
-	set_state(c, CONNECTION_STATE_REGISTERING, clock_boot_ms() + CONTROL_STREAM_MS);
+	connection_set_state(c, CONNECTION_STATE_REGISTERING, clock_boot_ms() + CONTROL_STREAM_MS);
 	if (open_control_stream(c) != 0)
 		connection_close(c, "control stream can't be opened");
 }
@@ -383,10 +228,10 @@ static void link_on_goaway(void *ctx, struct link *link UNUSED, uint32_t h2_code
 {
 	struct connection *c = ctx;
 
-	if (c->state == CONNECTION_STATE_REGISTERED) {
-		set_state(c, CONNECTION_STATE_DRAINING, UINT64_MAX);
-		close_if_idle(c);
-	}
+	if (c->state == CONNECTION_STATE_REGISTERED)
+		begin_drain(c, UINT64_MAX, "the agent went away");
+	else if (c->state != CONNECTION_STATE_DRAINING)
+		connection_close(c, "the agent went away before it registered");
 }
 
 static void link_on_suspect(void *ctx, struct link *link UNUSED, bool suspect)
@@ -395,17 +240,23 @@ static void link_on_suspect(void *ctx, struct link *link UNUSED, bool suspect)
 
 	c->entry.suspect = suspect;
 	log_info(suspect ? "connection suspect" : "connection answers again",
-		 log_text("connection", c->id_text), log_text("tunnel", tunnel_name(c)));
+		 log_text("connection", c->id_text), log_text("tunnel", connection_tunnel_name(c)));
+}
+
+/* Their streams have ended; their relays end in tasks of their own, after this. */
+static void lose_flows(struct connection *c)
+{
+	struct list *node;
+
+	while ((node = list_pop(&c->flows)) != NULL)
+		flow_lose_connection(list_entry(node, struct flow, by_connection));
 }
 
 static void connection_free(struct connection *c)
 {
 	struct edge *e = c->edge;
-	struct list *pos;
-	struct list *next;
 
-	list_for_each_safe (pos, next, &c->flows)
-		flow_lose_connection(list_entry(pos, struct flow, by_connection));
+	lose_flows(c);
 	registry_remove(&c->entry);
 	if (c->since_ms != 0 &&
 	    registry_count(e->registry, &c->entry.tunnel, &c->entry.connector) == 0)
@@ -424,7 +275,7 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 
 	if (c->state != CONNECTION_STATE_CLOSED) {
 		log_end(c, link_error_text(link));
-		set_state(c, CONNECTION_STATE_CLOSED, UINT64_MAX);
+		connection_set_state(c, CONNECTION_STATE_CLOSED, UINT64_MAX);
 	}
 	connection_free(c);
 }
@@ -444,6 +295,7 @@ void connection_new(struct edge *e, struct link *link)
 	c->link = link;
 	c->state = CONNECTION_STATE_OPENING;
 	c->deadline_ms = UINT64_MAX;
+	c->opened_ms = clock_boot_ms();
 	c->id = uuid_random();
 	uuid_format(&c->id, c->id_text);
 	list_init(&c->flows);
@@ -471,7 +323,7 @@ struct json_t *connection_json(const struct connection *c)
 	return json_pack(
 		"{s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I}",
 		"id", c->id_text, "kind", c->is_adit ? "agent" : "stock agent", "state",
-		state_names[c->state], "tunnel", tunnel_name(c), "tunnel_id",
+		state_names[c->state], "tunnel", connection_tunnel_name(c), "tunnel_id",
 		uuid_json(&c->entry.tunnel), "connector", uuid_json(&c->entry.connector), "index",
 		(int)c->entry.index, "peer", endpoint_format(link_peer(c->link), peer), "version",
 		c->version, "suspect", (int)c->entry.suspect, "streams", (int)c->entry.n_streams,

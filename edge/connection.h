@@ -7,9 +7,8 @@
  * OPENING      TLS is done; SETTINGS are awaited, then the control stream is opened
  * REGISTERING  the control stream is open; registerConnection is awaited
  * REGISTERED   takes streams
- * DRAINING     takes no new ones; those that run go on. After unregister it closes when the
- *              last has ended or drain-timeout is over; when it was replaced, when the last
- *              has ended or the link is dead
+ * DRAINING     takes no new ones; those that run go on. It closes when the last has ended;
+ *              after unregister (and when the edge stops) also when drain-timeout is over
  * CLOSED       link_close() was called; only on_closed follows
  *
  * A refused registration closes TCP at once: a stock agent would wait for ever. The end of
@@ -51,9 +50,10 @@ struct connection {
 	char key_id[EDGE_KEY_ID_MAX]; /* the secret that opened it */
 	char version[64];	      /* as the agent said, for people */
 	bool is_adit;
-	unsigned int n_expected; /* connections that its process means to keep */
-	bool was_replaced;
-	int64_t since_ms;	   /* wall clock, of REGISTERED */
+	unsigned int n_expected;   /* connections that its process means to keep */
+	const char *drain_reason;  /* of DRAINING, a literal */
+	int64_t since_ms;	   /* wall clock, of REGISTERED; 0: never was */
+	uint64_t opened_ms;	   /* boot clock */
 	uint64_t deadline_ms;	   /* boot clock, of the state; UINT64_MAX: none */
 	struct h2_stream *control; /* NULL when closed */
 	struct h2_queue out;
@@ -64,10 +64,13 @@ struct connection {
 /* Takes @link over from the listener's on_secure. */
 void connection_new(struct edge *e, struct link *link);
 
-/* Closes TCP now; @why for the log. */
+/* Flushes, then closes TCP; frees nothing yet. @why for the log. */
 void connection_close(struct connection *c, const char *why);
-/* GOAWAY and no new streams; closes when the last has ended. */
-void connection_drain(struct connection *c, uint64_t deadline_ms);
+/* GOAWAY and no new streams; closes when the last has ended or at @deadline_ms (boot clock;
+ * UINT64_MAX: none). @why, a literal, for the log. */
+void connection_drain(struct connection *c, uint64_t deadline_ms, const char *why);
+/* A stream couldn't be opened although the connection seemed to take some. */
+void connection_cant_open(struct connection *c);
 /* A flow on it ended: closes if that was what a draining one waited for. */
 void connection_flow_ended(struct connection *c);
 /* Deadlines, once a second. */

@@ -20,9 +20,6 @@
 /* Longer than any connect timeout that an agent may use; the agent's own answer is better. */
 #define DIAL_MS 75000
 
-/* Connections that are asked for one flow. */
-#define TRIES_MAX 3
-
 /* Un-credited bytes towards a stock agent, whose streams share one window of 1 MiB. */
 #define STOCK_IN_FLIGHT (256 * 1024)
 
@@ -48,24 +45,33 @@ void flow_lose_connection(struct flow *f)
 	f->connection = NULL;
 }
 
+static void drop_early(struct flow *f)
+{
+	io_loop_unbuffered(f->edge->io, buf_len(&f->early));
+	buf_deinit(&f->early);
+}
+
 static void flow_free(struct flow *f)
 {
 	leave_connection(f);
 	list_remove(&f->node);
-	buf_deinit(&f->early);
+	drop_early(f);
 	free(f);
 }
 
 static void log_flow(const struct flow *f, const char *message, const char *result,
 		     uint64_t bytes_up, uint64_t bytes_down)
 {
+	const struct edge_tunnel *tunnel =
+		edge_model_tunnel_by_id(f->edge->model, &f->decision.route.tunnel);
 	char destination[ENDPOINT_TEXT_MAX];
 
 	log_info(message, log_text("client", f->client_name),
 		 log_text("destination", endpoint_format(&f->decision.destination, destination)),
-		 log_text("connection", f->connection_id[0] ? f->connection_id : NULL),
-		 log_text("result", result), log_int("bytes_up", (int64_t)bytes_up),
-		 log_int("bytes_down", (int64_t)bytes_down),
+		 log_text("tunnel", tunnel ? tunnel->name : NULL),
+		 log_text("connection", f->n_tried > 0 ? f->connection_id : NULL),
+		 log_text("result", f->cut_reason ? f->cut_reason : result),
+		 log_int("bytes_up", (int64_t)bytes_up), log_int("bytes_down", (int64_t)bytes_down),
 		 log_int("duration_ms", (int64_t)(clock_boot_ms() - f->started_ms)));
 }
 
@@ -76,10 +82,13 @@ void flow_refuse_request(struct h2_stream *stream, enum stream_error error)
 		{.name = ":status", .value = info->status},
 		{.name = HDR_ADIT_ERROR, .value = info->name},
 		{.name = "content-length", .value = "0"},
+		/* RFC 9110 15.5.8: a 407 says what would do. */
+		{.name = "proxy-authenticate", .value = "Bearer"},
 	};
+	size_t n = ARRAY_SIZE(response) - (error != STREAM_ERROR_UNAUTHENTICATED);
 
 	h2_stream_set_events(stream, NULL, NULL);
-	if (h2_stream_respond(stream, response, ARRAY_SIZE(response), true) < 0)
+	if (h2_stream_respond(stream, response, n, true) < 0)
 		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
 }
 
@@ -104,8 +113,7 @@ static void refuse(struct flow *f, enum stream_error error)
 
 void flow_cut(struct flow *f, enum stream_error error, const char *why)
 {
-	log_flow(f, "stream cut", why, f->relay ? relay_a_to_b_bytes(f->relay) : 0,
-		 f->relay ? relay_b_to_a_bytes(f->relay) : 0);
+	f->cut_reason = why;
 	if (f->state == FLOW_STATE_RELAYING)
 		relay_abort(f->relay);
 	else
@@ -156,7 +164,7 @@ static void start_relay(struct flow *f)
 	}
 	f->state = FLOW_STATE_RELAYING;
 	r = relay_preload_a(f->relay, buf_peek(&f->early), buf_len(&f->early), f->client_ended);
-	buf_deinit(&f->early);
+	drop_early(f);
 	f->client_stream = NULL;
 	f->agent_stream = NULL;
 	if (r < 0)
@@ -165,13 +173,22 @@ static void start_relay(struct flow *f)
 
 /* ---- the agent's stream, until the answer ---- */
 
+/* What an agent may say; anything else would be the edge's to say. */
+static const bool is_agents_word[STREAM_ERROR_N] = {
+	[STREAM_ERROR_REFUSED] = true,	   [STREAM_ERROR_TIMEOUT] = true,
+	[STREAM_ERROR_UNREACHABLE] = true, [STREAM_ERROR_FORBIDDEN] = true,
+	[STREAM_ERROR_LIMIT] = true,	   [STREAM_ERROR_DRAINING] = true,
+	[STREAM_ERROR_UNSUPPORTED] = true, [STREAM_ERROR_BAD_DESTINATION] = true,
+};
+
 static enum stream_error error_of_response(const struct h2_headers *hdrs)
 {
 	const char *name = h2_headers_get(hdrs, HDR_ADIT_ERROR);
 	const char *meta = h2_headers_get(hdrs, HDR_RESPONSE_META);
+	enum stream_error error = stream_error_parse(name);
 
 	if (name)
-		return stream_error_parse(name);
+		return is_agents_word[error] ? error : STREAM_ERROR_INTERNAL;
 	if (meta && strcmp(meta, META_FLOW_LIMITED) == 0)
 		return STREAM_ERROR_LIMIT;
 	/* A stock agent doesn't say why. */
@@ -194,11 +211,14 @@ static void agent_on_response(void *ctx, struct h2_stream *stream UNUSED,
 		refuse(f, error);
 		return;
 	}
+	/* That process takes no more streams, on none of its connections. */
+	f->failure = STREAM_ERROR_DRAINING;
+	f->leaving[f->n_leaving++] = f->connection->entry.connector;
 	drop_agent_stream(f);
 	try_next(f);
 }
 
-/* Lost before the answer: nothing has reached the target for certain only if it was refused. */
+/* Refused, or lost with its link: somebody else may take it. */
 static void agent_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code)
 {
 	struct flow *f = ctx;
@@ -215,22 +235,29 @@ static const struct h2_stream_events agent_events = {
 	.on_closed = agent_on_closed,
 };
 
+static void refresh_last_read(void *ctx UNUSED, struct registry_entry *entry)
+{
+	struct link_stats stats;
+
+	if (!entry->suspect)
+		return;
+	link_get_stats(connection_of_entry(entry)->link, &stats);
+	entry->last_read_ms = stats.last_read_ms;
+}
+
 static struct connection *pick_connection(struct flow *f)
 {
-	const struct decision *d = &f->decision;
+	const struct registry_query query = {
+		.tunnel = &f->decision.route.tunnel,
+		.connectors = f->decision.connectors,
+		.n_connectors = f->decision.n_connectors,
+		.tried = f->tried,
+		.n_tried = f->n_tried,
+	};
 	struct registry_entry *entry;
-	struct list *pos;
 
-	list_for_each (pos, &f->edge->connections) {
-		struct connection *c = list_entry(pos, struct connection, node);
-		struct link_stats stats;
-
-		if (!c->entry.suspect)
-			continue;
-		link_get_stats(c->link, &stats);
-		c->entry.last_read_ms = stats.last_read_ms;
-	}
-	entry = registry_pick(f->edge->registry, &d->route.tunnel, d->connectors, d->n_connectors);
+	registry_each(f->edge->registry, query.tunnel, refresh_last_read, NULL);
+	entry = registry_pick(f->edge->registry, &query);
 	return entry ? connection_of_entry(entry) : NULL;
 }
 
@@ -258,33 +285,74 @@ static int open_agent_stream(struct flow *f, struct connection *c)
 	if (!c->is_adit)
 		h2_stream_limit_in_flight(f->agent_stream, STOCK_IN_FLIGHT);
 	f->connection = c;
-	memcpy(f->connection_id, c->id_text, sizeof(f->connection_id));
 	c->entry.n_streams++;
 	list_append(&c->flows, &f->by_connection);
 	return 0;
 }
 
-static void try_next(struct flow *f)
+static bool is_leaving(const struct flow *f, const struct uuid *connector)
 {
-	leave_connection(f);
-	while (f->n_tries < TRIES_MAX) {
+	for (size_t i = 0; i < f->n_leaving; i++) {
+		if (uuid_equal(&f->leaving[i], connector))
+			return true;
+	}
+	return false;
+}
+
+/* Grants, routes and processes may have changed since the last try. */
+static enum stream_error decide_again(struct flow *f)
+{
+	const struct edge_client *client = edge_model_client_by_id(f->edge->model, &f->client);
+	struct endpoint destination = f->decision.destination;
+	struct decision *d = &f->decision;
+	char network[UUID_TEXT_MAX];
+	size_t n = 0;
+
+	if (!client)
+		return STREAM_ERROR_UNAUTHENTICATED;
+	uuid_format(&d->vnet, network);
+	if (decide(f->edge->model, client, network, &destination, d) != STREAM_ERROR_NONE)
+		return d->reason == STREAM_ERROR_CONNECTOR_DOWN ? f->failure : d->reason;
+	for (size_t i = 0; i < d->n_connectors; i++) {
+		if (!is_leaving(f, &d->connectors[i]))
+			d->connectors[n++] = d->connectors[i];
+	}
+	d->n_connectors = n;
+	return STREAM_ERROR_NONE;
+}
+
+/* Opens a stream on the next connection. False: no other is left. */
+static bool open_somewhere(struct flow *f)
+{
+	while (f->n_tried < FLOW_TRIES_MAX) {
 		struct connection *c = pick_connection(f);
 		int r;
 
-		f->n_tries++;
 		if (!c)
 			break;
+		f->tried[f->n_tried++] = c->entry.serial;
+		memcpy(f->connection_id, c->id_text, sizeof(f->connection_id));
 		r = open_agent_stream(f, c);
 		if (r == 0)
-			return;
-		if (r == H2_E_LIMIT) {
-			refuse(f, STREAM_ERROR_LIMIT);
-			return;
-		}
-		/* It says that it takes no more: don't pick it again. */
-		c->entry.accepts = false;
+			return true;
+		if (r == H2_E_LIMIT)
+			f->failure = STREAM_ERROR_LIMIT;
+		else
+			connection_cant_open(c);
 	}
-	refuse(f, STREAM_ERROR_CONNECTOR_DOWN);
+	return false;
+}
+
+static void try_next(struct flow *f)
+{
+	enum stream_error error;
+
+	leave_connection(f);
+	error = decide_again(f);
+	if (error != STREAM_ERROR_NONE)
+		refuse(f, error);
+	else if (!open_somewhere(f))
+		refuse(f, f->failure);
 }
 
 /* ---- the client's stream, until the answer ---- */
@@ -294,7 +362,9 @@ static void client_on_data(void *ctx, struct h2_stream *stream UNUSED, const uin
 {
 	struct flow *f = ctx;
 
-	if (buf_append(&f->early, data, n) < 0)
+	if (buf_append(&f->early, data, n) == 0)
+		io_loop_buffered(f->edge->io, n);
+	else
 		flow_cut(f, STREAM_ERROR_LIMIT, "too many bytes before the answer");
 }
 
@@ -334,9 +404,11 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 	f->decision = *decision;
 	f->started_ms = clock_boot_ms();
 	f->deadline_ms = f->started_ms + DIAL_MS;
+	f->failure = STREAM_ERROR_CONNECTOR_DOWN;
 	buf_init(&f->early, edge_client_limits.stream_window_bytes);
 	list_init(&f->by_connection);
 	list_append(&e->flows, &f->node);
 	h2_stream_set_events(stream, &client_events, f);
-	try_next(f);
+	if (!open_somewhere(f))
+		refuse(f, f->failure);
 }

@@ -9,8 +9,8 @@
  * RELAYING  the agent said 200, so did we
  *
  * A flow that an agent could not take (stream refused, link lost before the answer, agent
- * draining) tries other connections before the client hears of it. A flow owns neither
- * stream: either may end first.
+ * draining) tries other connections before the client hears of it; the target has seen at
+ * most a TCP connection by then. A flow owns neither stream: either may end first.
  */
 
 #include <stdbool.h>
@@ -32,12 +32,15 @@ enum flow_state {
 	FLOW_STATE_N,
 };
 
+/* Connections that are asked for one flow: those of two agents. */
+#define FLOW_TRIES_MAX 8
+
 struct flow {
 	struct list node;	   /* in edge.flows */
 	struct list by_connection; /* in connection.flows */
 	struct edge *edge;
-	struct connection *connection;	   /* NULL: between two tries, or gone before the relay */
-	char connection_id[UUID_TEXT_MAX]; /* of the last one; empty before the first */
+	struct connection *connection;	   /* NULL: between two tries, or gone */
+	char connection_id[UUID_TEXT_MAX]; /* of the last one, for the log */
 	struct h2_stream *client_stream;
 	struct h2_stream *agent_stream; /* NULL as above */
 	struct relay *relay;
@@ -46,10 +49,15 @@ struct flow {
 	char client_name[EDGE_NAME_MAX];
 	char token_id[EDGE_KEY_ID_MAX];
 	struct decision decision;
-	struct buf early; /* from the client, before the answer */
+	struct buf early; /* from the client, before the answer; counted in the budget */
 	bool client_ended;
-	unsigned int n_tries;
-	uint64_t deadline_ms; /* boot clock, for the agent's answer */
+	uint64_t tried[FLOW_TRIES_MAX]; /* serials of connections */
+	size_t n_tried;
+	struct uuid leaving[FLOW_TRIES_MAX]; /* connectors that said they drain */
+	size_t n_leaving;
+	enum stream_error failure; /* what the client hears when nobody is left */
+	const char *cut_reason;	   /* why flow_cut() was called, or NULL */
+	uint64_t deadline_ms;	   /* boot clock, for the agent's answer */
 	uint64_t started_ms;
 };
 
@@ -57,9 +65,10 @@ struct flow {
 void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client *client,
 	      const char *token_id, const struct decision *decision);
 
-/* The client may not (any more) have it: cut now. @why for the log. */
+/* The client may not (any more) have it: cut now. @why, a literal, is for the log. Frees @f now
+ * or from a task, and no other flow. */
 void flow_cut(struct flow *f, enum stream_error error, const char *why);
-/* Its connection is about to be freed; the relay ends by itself, later. */
+/* Its connection is about to be freed; the streams have ended already. */
 void flow_lose_connection(struct flow *f);
 /* Deadline, once a second. May free @f. */
 void flow_tick(struct flow *f, uint64_t now_ms);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What an agent says on its control stream: registration, advertisement, goodbye. */
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "edge/connection_private.h"
+#include "edge/edge.h"
+#include "edge/edge_settings.h"
+#include "wire/link.h"
+#include "wire/proto.h"
+
+/* What a stock agent keeps. */
+#define STOCK_CONNECTIONS 4
+
+/* ---- registration ---- */
+
+static void refuse(struct connection *c, uint32_t answer, const char *cause, bool should_retry,
+		   int64_t retry_after_ms)
+{
+	struct registration_error error = {
+		.should_retry = should_retry,
+		.retry_after_ns = retry_after_ms * 1000000,
+	};
+	char peer[ENDPOINT_TEXT_MAX];
+
+	snprintf(error.cause, sizeof(error.cause), "%s", cause);
+	log_warn("registration refused",
+		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
+		 log_text("reason", cause));
+	(void)control_server_refused(c->rpc, answer, &error);
+	connection_close(c, cause);
+}
+
+/* The hold that closes this place, or NULL. */
+static const struct edge_hold *find_hold(const struct connection *c,
+					 const struct registration_request *req)
+{
+	uint64_t now_ms = clock_boot_ms();
+	struct list *pos;
+
+	list_for_each (pos, &c->edge->holds) {
+		const struct edge_hold *h = list_entry(pos, struct edge_hold, node);
+
+		if (h->until_ms > now_ms && h->index == req->conn_index &&
+		    uuid_equal(&h->tunnel, &req->tunnel_id) &&
+		    uuid_equal(&h->connector, &req->client_id))
+			return h;
+	}
+	return NULL;
+}
+
+/* True when the newcomer may go on: its place is free, or was taken from the old connection. */
+static bool take_place(struct connection *c, uint32_t answer,
+		       const struct registration_request *req)
+{
+	struct registry_entry *old =
+		registry_find(c->edge->registry, &req->tunnel_id, &req->client_id, req->conn_index);
+
+	if (!old)
+		return true;
+	if (c->edge->settings->duplicates == EDGE_DUPLICATES_REJECT) {
+		refuse(c, answer, REG_CAUSE_DUPLICATE, false, 0);
+		return false;
+	}
+	connection_drain(connection_of_entry(old), UINT64_MAX, "replaced");
+	return true;
+}
+
+static bool may_register(struct connection *c, uint32_t answer,
+			 const struct registration_request *req)
+{
+	const struct edge_hold *hold;
+	const struct edge_tunnel *tunnel;
+
+	if (edge_auth_tunnel(c->edge->model, req->account_tag, &req->tunnel_id, req->secret,
+			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) != 0) {
+		refuse(c, answer, "Unauthorized: tunnel unknown or secret not valid", false, 0);
+		return false;
+	}
+	if (c->edge->drain_until_ms != 0) {
+		refuse(c, answer, "edge is shutting down", true, 1000);
+		return false;
+	}
+	hold = find_hold(c, req);
+	if (hold) {
+		refuse(c, answer, "held by the operator", true,
+		       (int64_t)(hold->until_ms - clock_boot_ms()));
+		return false;
+	}
+	return take_place(c, answer, req);
+}
+
+static void fill_entry(struct connection *c, const struct registration_request *req)
+{
+	c->entry.tunnel = req->tunnel_id;
+	c->entry.connector = req->client_id;
+	c->entry.index = req->conn_index;
+	c->is_adit = registration_is_adit(req);
+	c->n_expected = registration_expected_connections(req, STOCK_CONNECTIONS);
+	snprintf(c->version, sizeof(c->version), "%s", req->version ? req->version : "");
+	c->since_ms = clock_wall_ms();
+	registry_add(c->edge->registry, &c->entry);
+}
+
+static void accept_registration(struct connection *c, uint32_t answer,
+				const struct registration_request *req)
+{
+	struct registration_details details = {.connection_id = c->id};
+	char connector[UUID_TEXT_MAX];
+	char peer[ENDPOINT_TEXT_MAX];
+
+	if (edge_connector_up(c->edge->model, &req->tunnel_id, &req->client_id, clock_wall_ms())) {
+		refuse(c, answer, "too many connectors for this tunnel", true, 30000);
+		return;
+	}
+	fill_entry(c, req);
+	snprintf(details.location, sizeof(details.location), "%s", c->edge->boot->location);
+	(void)control_server_registered(c->rpc, answer, &details);
+	connection_set_state(c, CONNECTION_STATE_REGISTERED, UINT64_MAX);
+	/* An adit agent PINGs on its own; two are not needed. */
+	if (c->is_adit)
+		link_set_liveness(c->link, LIVENESS_LISTENS);
+	log_info("connection registered", log_text("connection", c->id_text),
+		 log_text("tunnel", connection_tunnel_name(c)),
+		 log_text("connector", uuid_format(&req->client_id, connector)),
+		 log_int("index", c->entry.index),
+		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
+		 log_text("version", c->version));
+}
+
+static void rpc_on_register(void *ctx, uint32_t answer, const struct registration_request *req)
+{
+	struct connection *c = ctx;
+
+	if (c->state != CONNECTION_STATE_REGISTERING) {
+		(void)control_server_exception(c->rpc, answer, "already registered");
+		return;
+	}
+	if (may_register(c, answer, req))
+		accept_registration(c, answer, req);
+}
+
+static void rpc_on_unregister(void *ctx, uint32_t answer)
+{
+	struct connection *c = ctx;
+	uint64_t until_ms = clock_boot_ms() + c->edge->settings->drain_timeout_ms;
+
+	(void)control_server_unregistered(c->rpc, answer);
+	connection_unregister(c, until_ms);
+}
+
+static void rpc_on_local_config(void *ctx, const uint8_t *json UNUSED, size_t n)
+{
+	struct connection *c = ctx;
+
+	log_debug("local configuration received", log_text("connection", c->id_text),
+		  log_int("bytes", (int64_t)n));
+}
+
+static void rpc_on_advertise(void *ctx, uint32_t answer, const struct route_call *call)
+{
+	struct connection *c = ctx;
+	struct route_reply reply;
+	int r;
+
+	if (c->state != CONNECTION_STATE_REGISTERED) {
+		(void)control_server_exception(c->rpc, answer, "not registered");
+		return;
+	}
+	r = edge_advertise(c->edge->model, &c->entry.tunnel, &c->entry.connector, call,
+			   clock_wall_ms(), &reply);
+	if (r == 0)
+		(void)control_server_advertised(c->rpc, answer, &reply);
+	else
+		(void)control_server_exception(c->rpc, answer,
+					       r == EDGE_ADVERT_E_TOO_MANY ? "too many routes"
+									   : "connector unknown");
+}
+
+static void rpc_on_send(void *ctx, const uint8_t *data, size_t n)
+{
+	struct connection *c = ctx;
+
+	if (c->control && h2_queue_write(&c->out, data, n) < 0)
+		connection_close(c, "agent does not read its control stream");
+}
+
+static void rpc_on_end(void *ctx, bool protocol_error, const char *text)
+{
+	struct connection *c = ctx;
+
+	/* After unregister the goodbye is expected; streams go on. */
+	if (protocol_error || c->state != CONNECTION_STATE_DRAINING)
+		connection_close(c, text);
+}
+
+const struct control_server_events connection_rpc_events = {
+	.on_send = rpc_on_send,
+	.on_register = rpc_on_register,
+	.on_unregister = rpc_on_unregister,
+	.on_local_config = rpc_on_local_config,
+	.on_advertise = rpc_on_advertise,
+	.on_end = rpc_on_end,
+};
