@@ -19,8 +19,9 @@
 #include "wire/link.h"
 #include "wire/proto.h"
 
-/* A stranger holds a descriptor and one of max-clients places: not for long. */
-#define AUTHENTICATION_MS 30000
+/* Who hasn't shown a token holds a descriptor: not for long, and not to guess. */
+#define STRANGER_MS 30000
+#define REFUSED_MAX 16
 
 #define BEARER "Bearer "
 
@@ -34,22 +35,32 @@ static const char *bearer_token(const struct h2_headers *hdrs)
 	return value + strlen(BEARER);
 }
 
-static const struct edge_client *authenticate(struct ingress *in, const struct h2_headers *hdrs,
-					      char token_id[EDGE_KEY_ID_MAX])
+/* The first refusal of a link is worth a line; the link ends before there are many. */
+static void note_refused(struct ingress *in, const char *why)
+{
+	enum log_level level = in->n_refused == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+	char peer[ENDPOINT_TEXT_MAX];
+
+	LOG_AT(level, "client not authenticated",
+	       log_text("peer", endpoint_format(link_peer(in->link), peer)),
+	       log_text("reason", why), LOG_END);
+	if (++in->n_refused == REFUSED_MAX)
+		ingress_close(in, "too many requests without a valid token");
+}
+
+static const struct edge_client *authenticate(struct ingress *in, const struct h2_headers *hdrs)
 {
 	const char *token = bearer_token(hdrs);
 	const struct edge_client *client;
-	char peer[ENDPOINT_TEXT_MAX];
 
-	if (token && edge_auth_client(in->edge->model, token, &client, token_id) == 0) {
-		in->deadline_ms = UINT64_MAX;
-		snprintf(in->client_name, sizeof(in->client_name), "%s", client->name);
-		return client;
+	if (!token || edge_auth_client(in->edge->model, token, &client, in->token_id) != 0) {
+		note_refused(in, token ? "token not valid" : "no bearer token");
+		return NULL;
 	}
-	log_warn("client not authenticated",
-		 log_text("peer", endpoint_format(link_peer(in->link), peer)),
-		 log_text("reason", token ? "token not valid" : "no bearer token"));
-	return NULL;
+	in->client = client->id;
+	snprintf(in->client_name, sizeof(in->client_name), "%s", client->name);
+	in->deadline_ms = UINT64_MAX;
+	return client;
 }
 
 static void refuse_method(struct h2_stream *stream)
@@ -86,7 +97,6 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 {
 	struct ingress *in = ctx;
 	const char *method = h2_headers_get(hdrs, ":method");
-	char token_id[EDGE_KEY_ID_MAX];
 	const struct edge_client *client;
 	struct decision decision;
 	enum stream_error error;
@@ -95,14 +105,14 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 		refuse_method(stream);
 		return;
 	}
-	client = authenticate(in, hdrs, token_id);
+	client = authenticate(in, hdrs);
 	if (!client) {
 		flow_refuse_request(stream, STREAM_ERROR_UNAUTHENTICATED);
 		return;
 	}
 	error = judge(in, client, hdrs, &decision);
 	if (error == STREAM_ERROR_NONE) {
-		flow_new(in->edge, stream, client, token_id, &decision);
+		flow_new(in->edge, stream, client, in->token_id, &decision);
 		return;
 	}
 	log_info("stream refused", log_text("client", client->name),
@@ -114,8 +124,10 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
 {
 	struct ingress *in = ctx;
+	char peer[ENDPOINT_TEXT_MAX];
 
 	log_debug("client link closed", log_text("client", in->client_name),
+		  log_text("peer", endpoint_format(link_peer(link), peer)),
 		  log_text("reason", link_error_text(link)));
 	list_remove(&in->node);
 	in->edge->n_clients--;
@@ -138,7 +150,7 @@ void ingress_new(struct edge *e, struct link *link)
 	in->id = uuid_random();
 	uuid_format(&in->id, in->id_text);
 	in->since_ms = clock_wall_ms();
-	in->deadline_ms = clock_boot_ms() + AUTHENTICATION_MS;
+	in->deadline_ms = clock_boot_ms() + STRANGER_MS;
 	list_append(&e->clients, &in->node);
 	e->n_clients++;
 	limits.max_streams = e->settings->limits.streams_per_connection;
@@ -148,8 +160,21 @@ void ingress_new(struct edge *e, struct link *link)
 
 void ingress_close(struct ingress *in, const char *why)
 {
-	log_info("client link cut", log_text("client", in->client_name), log_text("reason", why));
+	char peer[ENDPOINT_TEXT_MAX];
+
+	in->deadline_ms = UINT64_MAX;
+	log_info("client link cut", log_text("client", *in->client_name ? in->client_name : NULL),
+		 log_text("peer", endpoint_format(link_peer(in->link), peer)),
+		 log_text("reason", why));
 	link_close(in->link, LINK_END_LOCAL);
+}
+
+void ingress_drain(struct ingress *in)
+{
+	struct h2_session *session = link_session(in->link);
+
+	if (session)
+		h2_session_drain(session);
 }
 
 void ingress_tick(struct ingress *in, uint64_t now_ms)

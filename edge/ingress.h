@@ -25,14 +25,20 @@ struct ingress {
 	struct link *link;
 	struct uuid id;
 	char id_text[UUID_TEXT_MAX];
-	char client_name[EDGE_NAME_MAX]; /* of the last request that was authenticated */
+	/* Of the last request that was authenticated: */
+	struct uuid client;
+	char client_name[EDGE_NAME_MAX];
+	char token_id[EDGE_KEY_ID_MAX];
+	unsigned int n_refused; /* requests that weren't */
 	int64_t since_ms;
-	uint64_t deadline_ms; /* boot clock: a link that showed no valid token is closed */
+	uint64_t deadline_ms; /* boot clock: a link of a stranger is closed */
 };
 
 /* Takes @link over from the listener's on_secure. */
 void ingress_new(struct edge *e, struct link *link);
 void ingress_close(struct ingress *in, const char *why);
+/* GOAWAY; streams that are open go on. */
+void ingress_drain(struct ingress *in);
 void ingress_tick(struct ingress *in, uint64_t now_ms);
 /* An element of `adit-edge connections`; a new reference. */
 struct json_t *ingress_json(const struct ingress *in);
