@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -42,7 +43,7 @@ struct listener {
 	size_t n_newcomers;
 	size_t n_sockets;
 	size_t n_handles;
-	bool is_paused; /* accept() was short of descriptors or memory */
+	bool is_paused; /* newcomers wait in the backlog until the next tick */
 	struct {
 		uint64_t second; /* the running one, boot clock */
 		uint32_t n;	 /* handshakes begun in it */
@@ -102,23 +103,14 @@ static bool may_shake_hands(struct listener *l)
 		l->rate.second = second;
 		l->rate.n = 0;
 	}
-	if (l->rate.n >= limits->handshakes_per_second ||
-	    l->n_newcomers >= limits->max_clients + limits->max_connections)
-		return false;
-	l->rate.n++;
-	return true;
+	return l->rate.n < limits->handshakes_per_second &&
+	       l->n_newcomers < limits->max_clients + limits->max_connections;
 }
 
 static void welcome(struct listener *l, int fd)
 {
-	struct newcomer *n;
+	struct newcomer *n = xnew(struct newcomer);
 
-	if (!may_shake_hands(l)) {
-		log_warn("handshake limit reached");
-		close_fd(fd);
-		return;
-	}
-	n = xnew(struct newcomer);
 	n->listener = l;
 	list_append(&l->newcomers, &n->node);
 	l->n_newcomers++;
@@ -126,43 +118,49 @@ static void welcome(struct listener *l, int fd)
 		newcomer_free(n);
 }
 
-/* The backlog keeps the sockets readable: without a pause the loop would turn for nothing. */
-static void pause_listening(struct listener *l, int error)
+/* The socket stays readable: without a pause the loop would turn and turn. */
+static void hold_off(struct listener *l)
 {
-	log_error("can't accept", log_text("reason", strerror(error)));
+	l->is_paused = true;
 	for (size_t i = 0; i < l->n_sockets; i++)
 		uv_poll_stop(&l->sockets[i].poll);
-	l->is_paused = true;
 }
 
-static bool is_shortage(int error)
+/* True when there may be more to accept. */
+static bool accept_one(struct listener *l, int listen_fd)
 {
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
+	int fd;
 
-static void accept_some(struct listener *l, int listen_fd)
-{
-	for (unsigned int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-		int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			welcome(l, fd);
-			continue;
-		}
-		if (is_shortage(errno))
-			pause_listening(l, errno);
-		else if (errno == ECONNABORTED || errno == EINTR)
-			continue;
-		return;
+	if (!may_shake_hands(l)) {
+		log_warn("handshake limit reached: new connections wait");
+		hold_off(l);
+		return false;
 	}
+	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		l->rate.n++;
+		welcome(l, fd);
+		return true;
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		log_error("can't accept: new connections wait",
+			  log_text("reason", strerror(errno)));
+		hold_off(l);
+		return false;
+	}
+	return errno == ECONNABORTED || errno == EINTR;
 }
 
 static void listener_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
 {
 	struct socket_watch *w = poll->data;
 
-	if (status == 0)
-		accept_some(w->listener, w->fd);
+	if (status < 0)
+		return;
+	for (unsigned int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+		if (!accept_one(w->listener, w->fd))
+			return;
+	}
 }
 
 void listener_tick(struct listener *l)
@@ -196,6 +194,28 @@ static int add_socket(struct listener *l, const struct endpoint *ep)
 	return uv_poll_start(&w->poll, UV_READABLE, listener_poll_cb);
 }
 
+static const char *hint_of(int r)
+{
+	switch (r) {
+	case -EADDRINUSE:
+		return ": another program has that port";
+	case -EADDRNOTAVAIL:
+		return ": this host doesn't have that address";
+	case -EACCES:
+		return ": ports below 1024 need CAP_NET_BIND_SERVICE";
+	default:
+		return "";
+	}
+}
+
+static void explain(struct diag *diag, const struct endpoint *ep, int r)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	diag_add(diag, DIAG_ERROR, 0, "can't listen on %s: %s%s", endpoint_format(ep, text),
+		 strerror(-r), hint_of(r));
+}
+
 static void log_sockets(const struct listener *l)
 {
 	for (size_t i = 0; i < l->n_sockets; i++) {
@@ -206,21 +226,18 @@ static void log_sockets(const struct listener *l)
 	}
 }
 
-int listener_new(struct listener **lp, struct edge *e)
+int listener_new(struct listener **lp, struct edge *e, struct diag *diag)
 {
 	struct listener *l = xnew(struct listener);
 
 	l->edge = e;
 	list_init(&l->newcomers);
 	for (size_t i = 0; i < e->settings->n_listen; i++) {
-		const struct endpoint *ep = &e->settings->listen[i];
-		char text[ENDPOINT_TEXT_MAX];
-		int r = add_socket(l, ep);
+		int r = add_socket(l, &e->settings->listen[i]);
 
 		if (r == 0)
 			continue;
-		log_error("can't listen", log_text("address", endpoint_format(ep, text)),
-			  log_text("reason", strerror(-r)));
+		explain(diag, &e->settings->listen[i], r);
 		listener_free(l);
 		return r;
 	}

@@ -13,15 +13,16 @@
 
 #include "base/compiler.h"
 
+struct diag;
 struct edge;
 struct json_t; /* jansson's */
 struct listener;
 
-/* Binds all of settings.listen. 0, or -errno after a log line that names the address. */
-NODISCARD int listener_new(struct listener **lp, struct edge *e);
+/* Binds all of settings.listen. 0, or -errno with the address and the reason in @diag. */
+NODISCARD int listener_new(struct listener **lp, struct edge *e, struct diag *diag);
+/* Once a second: goes on accepting after a pause (descriptors, handshakes). NULL is fine. */
+void listener_tick(struct listener *l);
 /* No new links; handshakes under way are dropped. NULL is fine. */
 void listener_free(struct listener *l);
-/* Once a second: accepts again after a shortage of descriptors or memory. NULL is fine. */
-void listener_tick(struct listener *l);
 /* Array of "ip:port" as bound (a configured port 0 is resolved). */
 struct json_t *listener_json(const struct listener *l);
