@@ -51,10 +51,12 @@ int edge_start(int argc, char **argv)
 			"end.",
 		OPTION_ROWS(rows),
 	};
+	struct edge_source source = {.overrides = &o.overrides};
 	struct edge_settings *settings = NULL;
 	int r = options_parse(&spec, &argc, argv);
 
 	if (r == OPTIONS_GO_ON)
 		r = load(&o, &settings);
-	return r == OPTIONS_GO_ON ? (int)edge_run(settings) : r;
+	source.config_path = o.config;
+	return r == OPTIONS_GO_ON ? (int)edge_run(settings, &source) : r;
 }

@@ -31,6 +31,7 @@ static const struct ctrl_command commands[] = {
 	{"grant.add", true, admin_grant_add, "let a tunnel advertise"},
 	{"grant.delete", true, admin_grant_delete, "take a grant back"},
 	{"grant.list", false, admin_grant_list, "what tunnels may advertise"},
+	{"reload", true, admin_reload, "read edge.yml again"},
 	{"route.add", true, admin_route_add, "set a route by hand"},
 	{"route.delete", true, admin_route_delete, "remove a route set by hand"},
 	{"route.get", false, admin_route_get, "where an address goes"},

@@ -27,6 +27,8 @@ struct edge_tunnel_health {
 	unsigned int n_connectors; /* live processes */
 };
 
+#define EDGE_RELOAD_WHY_MAX 4096
+
 /* Filled in by the runtime; all members must be set. JSON results are new references. */
 struct edge_runtime_ops {
 	/* Object: version, since, listeners, certificate, counts ... */
@@ -43,6 +45,11 @@ struct edge_runtime_ops {
 	 * 0 or -ENOENT.
 	 */
 	int (*connection_close)(void *ctx, const char *id, uint32_t hold_ms);
+	/*
+	 * Reads the settings again. 0 with *@resultp: {"changed": keys, "warnings": texts}; or
+	 * -errno with the findings in @why (EDGE_RELOAD_WHY_MAX bytes).
+	 */
+	int (*reload)(void *ctx, struct json_t **resultp, char *why);
 };
 
 struct edge_admin {

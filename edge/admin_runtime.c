@@ -56,3 +56,17 @@ void admin_connection_close(void *ctx, struct ctrl_request *req, const struct js
 	else
 		ctrl_reply_ok(req, NULL);
 }
+
+void admin_reload(void *ctx, struct ctrl_request *req, const struct json_t *args)
+{
+	const struct edge_admin *a = ctx;
+	char why[EDGE_RELOAD_WHY_MAX];
+	json_t *result;
+	int r = a->ops->reload(a->runtime, &result, why);
+
+	(void)args;
+	if (r == 0)
+		ctrl_reply_ok(req, result);
+	else
+		ctrl_reply_error(req, r == -ESHUTDOWN ? "unavailable" : "invalid", "%s", why);
+}

@@ -36,10 +36,26 @@ struct edge_hold {
 	uint64_t until_ms;
 };
 
+/* The certificate in use. */
+struct edge_certificate {
+	int64_t mtime_ns;     /* of its file */
+	int64_t not_after_ms; /* wall clock */
+	uint64_t checked_ms;  /* boot clock */
+	uint64_t warned_ms;   /* boot clock; 0: never */
+};
+
+/* Where the settings came from, for reload. NULL members weren't given. */
+struct edge_source {
+	const char *config_path;
+	const struct edge_settings_overrides *overrides;
+};
+
 struct edge {
 	uv_loop_t *uv;
 	struct io_loop *io;
-	struct edge_settings *settings;
+	struct edge_settings *boot;	/* as started: what needs a restart */
+	struct edge_settings *settings; /* as reloaded; may be the same */
+	const struct edge_source *source;
 	struct tls_context *tls;
 	struct store *store;
 	struct edge_model *model;
@@ -55,8 +71,7 @@ struct edge {
 	uint32_t n_clients;
 	uint64_t started_ms;	 /* clock_boot_ms() */
 	uint64_t drain_until_ms; /* 0: not shutting down */
-	int64_t cert_mtime;	 /* of the certificate in use */
-	int64_t cert_checked_ms;
+	struct edge_certificate certificate;
 	uv_signal_t signals[3];
 	uv_timer_t timer;
 };
@@ -73,8 +88,11 @@ enum edge_exit {
 	EDGE_EXIT_CONFIG = 78,	/* no usable certificate */
 };
 
-/* Runs an edge with @settings (taken over) until it is told to stop; has said what failed. */
-enum edge_exit edge_run(struct edge_settings *settings);
+/*
+ * Runs an edge with @settings (taken over), which came from @source (borrowed), until it is
+ * told to stop; has said what failed.
+ */
+enum edge_exit edge_run(struct edge_settings *settings, const struct edge_source *source);
 
 /* The operations behind `status`, `connections` and the like (edge_ops.c). */
 extern const struct edge_runtime_ops edge_ops;

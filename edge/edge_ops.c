@@ -10,22 +10,24 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "edge/connection.h"
-#include "edge/edge.h"
+#include "edge/edge_private.h"
 #include "edge/ingress.h"
 #include "edge/listener.h"
 #include "edge/registry.h"
 #include "wire/io_loop.h"
 #include "wire/link.h"
 
-/* A suspect connection counts while bytes come in. */
+/* A suspect connection is counted when bytes came from it in this time. */
 #define SUSPECT_READ_MS 5000
 
 static struct json_t *op_status(void *ctx)
 {
 	const struct edge *e = ctx;
+	int64_t left_ms = e->certificate.not_after_ms - clock_wall_ms();
 
-	return json_pack("{s:s, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "version",
-			 ADIT_VERSION, "uptime_s",
+	return json_pack("{s:s, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "version",
+			 ADIT_VERSION, "certificate_days_left",
+			 (json_int_t)(left_ms / (24 * 3600 * 1000)), "uptime_s",
 			 (json_int_t)((clock_boot_ms() - e->started_ms) / 1000), "listeners",
 			 listener_json(e->listener), "tunnels", (int)edge_model_n_tunnels(e->model),
 			 "clients", (int)edge_model_n_clients(e->model), "agent_connections",
@@ -77,19 +79,27 @@ static json_t *find_by_id(json_t *array, const char *id)
 	return NULL;
 }
 
-static void count_connection(json_t *connectors, const struct connection *c)
+static json_t *describe_connector(const struct connection *c, const char *id)
 {
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:I}", "id", id, "kind",
+			 c->is_adit ? "adit" : "stock", "version", c->version, "connections", 0,
+			 "expected", (int)c->n_expected, "since", (json_int_t)(c->since_ms / 1000));
+}
+
+static void count_connection(void *ctx, struct registry_entry *entry)
+{
+	const struct connection *c = connection_of_entry(entry);
+	json_t *connectors = ctx;
 	char id[UUID_TEXT_MAX];
 	json_t *item;
 	json_t *count;
 
-	uuid_format(&c->entry.connector, id);
+	if (!is_listed(c, NULL))
+		return;
+	uuid_format(&entry->connector, id);
 	item = find_by_id(connectors, id);
 	if (!item) {
-		item = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I}", "id", id, "kind",
-				 c->is_adit ? "adit" : "stock", "version", c->version,
-				 "connections", 0, "expected", (int)c->n_expected, "since",
-				 (json_int_t)(c->since_ms / 1000));
+		item = describe_connector(c, id);
 		json_array_append_new(connectors, item);
 	}
 	count = json_object_get(item, "connections");
@@ -100,25 +110,26 @@ static struct json_t *op_connectors(void *ctx, const struct uuid *tunnel)
 {
 	const struct edge *e = ctx;
 	json_t *connectors = json_array();
-	struct list *pos;
 
-	list_for_each (pos, &e->connections) {
-		const struct connection *c = list_entry(pos, struct connection, node);
-
-		if (is_listed(c, tunnel))
-			count_connection(connectors, c);
-	}
+	registry_each(e->registry, tunnel, count_connection, connectors);
 	return connectors;
 }
 
-static bool counts(const struct connection *c)
+/* A suspect connection counts while bytes come in. */
+static void count_healthy(void *ctx, struct registry_entry *entry)
 {
+	const struct connection *c = connection_of_entry(entry);
+	struct edge_tunnel_health *health = ctx;
 	struct link_stats stats;
 
 	if (c->state != CONNECTION_STATE_REGISTERED)
-		return false;
-	link_get_stats(c->link, &stats);
-	return !stats.suspect || clock_boot_ms() - stats.last_read_ms < SUSPECT_READ_MS;
+		return;
+	if (entry->suspect) {
+		link_get_stats(c->link, &stats);
+		if (clock_boot_ms() - stats.last_read_ms >= SUSPECT_READ_MS)
+			return;
+	}
+	health->n_connections++;
 }
 
 static void op_tunnel_health(void *ctx, const struct uuid *tunnel, bool ever_seen,
@@ -126,22 +137,15 @@ static void op_tunnel_health(void *ctx, const struct uuid *tunnel, bool ever_see
 {
 	const struct edge *e = ctx;
 	json_t *connectors = op_connectors(ctx, tunnel);
-	struct list *pos;
 	json_t *item;
 	size_t i;
 
-	*healthp = (struct edge_tunnel_health){0};
-	healthp->n_connectors = (unsigned int)json_array_size(connectors);
+	*healthp = (struct edge_tunnel_health){.n_connectors =
+						       (unsigned int)json_array_size(connectors)};
 	json_array_foreach(connectors, i, item) healthp->n_expected +=
 		(unsigned int)json_integer_value(json_object_get(item, "expected"));
 	json_decref(connectors);
-	list_for_each (pos, &e->connections) {
-		const struct connection *c = list_entry(pos, struct connection, node);
-
-		if (uuid_equal(&c->entry.tunnel, tunnel) && counts(c))
-			healthp->n_connections++;
-	}
-
+	registry_each(e->registry, tunnel, count_healthy, healthp);
 	healthp->state = health_of(healthp->n_expected, healthp->n_connections, ever_seen);
 }
 
@@ -184,10 +188,16 @@ static int op_connection_close(void *ctx, const char *id, uint32_t hold_ms)
 	return -ENOENT;
 }
 
+static int op_reload(void *ctx, struct json_t **resultp, char *why)
+{
+	return edge_reload(ctx, resultp, why);
+}
+
 const struct edge_runtime_ops edge_ops = {
 	.status = op_status,
 	.connections = op_connections,
 	.connectors = op_connectors,
 	.tunnel_health = op_tunnel_health,
 	.connection_close = op_connection_close,
+	.reload = op_reload,
 };

@@ -28,7 +28,7 @@ static void set_overrides(struct edge_settings *s, const struct edge_settings_ov
 		const char *key, *text, *flag;
 	} given[] = {
 		{"loglevel", o->log_level, "--loglevel"},
-		{"control-socket", o->control_socket, "--socket"},
+		{"control-socket", o->control_socket, "--control-socket"},
 		{"state-directory", o->state_dir, "--state-directory"},
 	};
 
@@ -87,6 +87,13 @@ int edge_settings_load(struct edge_settings **settingsp, const char *path,
 void edge_settings_show(const struct edge_settings *s, FILE *out)
 {
 	schema_show(&edge_settings_schema, s, out);
+}
+
+const char *edge_settings_next_change(const struct edge_settings *old,
+				      const struct edge_settings *new_, bool reloadable,
+				      size_t *atp)
+{
+	return schema_next_difference(&edge_settings_schema, old, new_, reloadable, atp);
 }
 
 void edge_settings_write_reference(FILE *out)

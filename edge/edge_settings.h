@@ -5,9 +5,10 @@
  * edge_settings - what edge.yml, environment and flags say, as one struct
  *
  * Rows in edge_settings_rows.c describe each key; docs/config.md is generated from
- * them. Read once: only the certificate's contents are read again while the edge runs.
+ * them. A loaded struct is immutable: reload makes a new one and swaps.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ struct edge_settings {
 	char location[EDGE_LOCATION_MAX]; /* what agents are told and show */
 	enum edge_duplicates duplicates;
 	uint32_t drain_timeout_ms;
-	uint64_t route_hold_ms;	      /* how long routes of a gone agent answer 503 */
+	uint32_t route_hold_ms;	      /* how long routes of a gone agent answer 503 */
 	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
 	struct edge_limits limits;
 	enum log_level log_level;
@@ -73,6 +74,11 @@ struct edge_settings *edge_settings_free(struct edge_settings *s);
 
 /* The effective configuration as YAML, defaults included. */
 void edge_settings_show(const struct edge_settings *s, FILE *out);
+
+/* As schema_next_difference(). */
+const char *edge_settings_next_change(const struct edge_settings *old,
+				      const struct edge_settings *new_, bool reloadable,
+				      size_t *atp);
 
 /* The part of docs/config.md about edge.yml. */
 void edge_settings_write_reference(FILE *out);

@@ -72,16 +72,18 @@ static const struct schema_row rows[] = {
 	{
 		.key = "certificate",
 		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
 		AT(certificate_file),
 		.max = 4095,
 		.absent = "`" EDGE_CERT_NAME "` in the state directory",
 		.doc = "PEM file: the edge's certificate and those between it and the "
 		       "authority. What the file holds is read again within a minute of a "
-		       "change, or at SIGHUP.",
+		       "change, too.",
 	},
 	{
 		.key = "key",
 		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
 		AT(key_file),
 		.max = 4095,
 		.absent = "`" EDGE_KEY_NAME "` in the state directory",
@@ -90,6 +92,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "ca",
 		.type = SCHEMA_PATH,
+		.flags = SCHEMA_RELOADABLE,
 		AT(ca_file),
 		.max = 4095,
 		.absent = "`" EDGE_CA_CERT_NAME "` in the state directory",
@@ -106,6 +109,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "duplicates",
 		.type = SCHEMA_ENUM,
+		.flags = SCHEMA_RELOADABLE,
 		AT(duplicates),
 		.fallback = "replace",
 		.names = duplicates,
@@ -115,6 +119,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "drain-timeout",
 		.type = SCHEMA_DURATION,
+		.flags = SCHEMA_RELOADABLE,
 		AT(drain_timeout_ms),
 		.max = 600000,
 		.fallback = "30s",
@@ -124,6 +129,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "route-hold",
 		.type = SCHEMA_DURATION,
+		.flags = SCHEMA_RELOADABLE,
 		AT(route_hold_ms),
 		.max = 2592000000,
 		.fallback = "24h",
@@ -132,6 +138,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "limits",
 		.type = SCHEMA_MAP,
+		.flags = SCHEMA_RELOADABLE,
 		AT(limits),
 		.nested = &limit_schema,
 		.absent = "see below",
@@ -150,6 +157,7 @@ static const struct schema_row rows[] = {
 	{
 		.key = "loglevel",
 		.type = SCHEMA_ENUM,
+		.flags = SCHEMA_RELOADABLE,
 		AT(log_level),
 		.fallback = "info",
 		.names = schema_log_levels,

@@ -280,6 +280,11 @@ struct edge_model *edge_model_free(struct edge_model *m)
 
 /* ---- time ---- */
 
+void edge_model_set_route_hold(struct edge_model *m, int64_t route_hold_ms)
+{
+	m->route_hold_ms = route_hold_ms;
+}
+
 static void expire_key(struct edge_model *m, struct edge_tunnel *t, const struct edge_key *key)
 {
 	struct store_batch *batch = model_batch(m);

@@ -137,6 +137,8 @@ NODISCARD int edge_model_new(struct edge_model **modelp, struct store *store, in
 struct edge_model *edge_model_free(struct edge_model *m);
 DEFINE_CLEANUP(struct edge_model *, edge_model_free);
 
+/* For connectors that go from now on. */
+void edge_model_set_route_hold(struct edge_model *m, int64_t route_hold_ms);
 /* Expires secrets and held sets. Call about once a second. */
 void edge_model_tick(struct edge_model *m, int64_t now_ms);
 

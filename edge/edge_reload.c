@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reload: everything is read and checked first, then swapped at once. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "edge/edge_private.h"
+
+#define NOTIFY_MAX 128
+
+static void tell_reloading(void)
+{
+	char text[NOTIFY_MAX];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+		 (unsigned long long)clock_monotonic_us());
+	(void)notify_send(text);
+}
+
+static bool has_ca(const struct edge *e, const struct edge_settings *new, struct diag *diag)
+{
+	if (strcmp(new->ca_file, e->settings->ca_file) == 0 || access(new->ca_file, R_OK) == 0)
+		return true;
+	diag_add(diag, DIAG_ERROR, 0, "ca: %s: %s", new->ca_file, strerror(errno));
+	return false;
+}
+
+static void put_in_force(struct edge *e, struct edge_settings *new)
+{
+	struct edge_settings *old = e->settings;
+
+	e->settings = new;
+	e->admin.ca_file = new->ca_file;
+	log_set_level(new->log_level);
+	edge_model_set_route_hold(e->model, new->route_hold_ms);
+	edge_set_budget(e, new);
+	if (old != e->boot)
+		edge_settings_free(old);
+}
+
+static json_t *list_changes(const struct edge *e, const struct edge_settings *new, bool reloadable)
+{
+	const struct edge_settings *old = reloadable ? e->settings : e->boot;
+	json_t *list = json_array();
+	const char *key;
+	size_t at = 0;
+
+	while ((key = edge_settings_next_change(old, new, reloadable, &at)) != NULL)
+		json_array_append_new(list, json_string(key));
+	return list;
+}
+
+static void warn_of_restart(const struct edge *e, const struct edge_settings *new,
+			    struct diag *diag)
+{
+	json_t *keys = list_changes(e, new, false);
+	json_t *key;
+	size_t i;
+
+	json_array_foreach(keys, i, key) diag_add(
+		diag, DIAG_WARNING, 0, "%s: takes effect after a restart", json_string_value(key));
+	json_decref(keys);
+}
+
+static json_t *list_warnings(const struct diag *diag)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < diag->n_items; i++) {
+		log_warn("config", log_text("file", diag->file),
+			 log_int("line", diag->items[i].line),
+			 log_text("reason", diag->items[i].text));
+		json_array_append_new(list, json_string(diag->items[i].text));
+	}
+	return list;
+}
+
+static int load(struct edge *e, struct edge_settings **newp, struct diag *diag)
+{
+	const struct edge_source *source = e->source;
+	int r = edge_settings_load(newp, source->config_path, source->overrides, diag);
+
+	if (r < 0)
+		return r;
+	r = has_ca(e, *newp, diag) ? edge_certificate_load(e, *newp, diag) : -ENOENT;
+	if (r < 0)
+		edge_settings_free(*newp);
+	return r;
+}
+
+static json_t *swap(struct edge *e, struct edge_settings *new, struct diag *diag)
+{
+	json_t *changed = list_changes(e, new, true);
+	json_t *key;
+	size_t i;
+
+	warn_of_restart(e, new, diag);
+	put_in_force(e, new);
+	log_info("config reloaded", log_int("changes", (int64_t)json_array_size(changed)));
+	json_array_foreach(changed, i, key)
+		log_info("config changed", log_text("key", json_string_value(key)));
+	return json_pack("{s:o, s:o}", "changed", changed, "warnings", list_warnings(diag));
+}
+
+int edge_reload(struct edge *e, json_t **resultp, char *why)
+{
+	struct edge_settings *new;
+	struct diag diag;
+	json_t *result;
+	int r;
+
+	if (e->drain_until_ms != 0) {
+		snprintf(why, EDGE_RELOAD_WHY_MAX, "the edge is shutting down");
+		return -ESHUTDOWN;
+	}
+	tell_reloading();
+	diag_init(&diag, e->source->config_path);
+	r = load(e, &new, &diag);
+	if (r < 0) {
+		diag_format(&diag, why, EDGE_RELOAD_WHY_MAX);
+		log_error("config not reloaded: the old one stays in force",
+			  log_text("reason", why));
+	} else {
+		result = swap(e, new, &diag);
+		if (resultp)
+			*resultp = result;
+		else
+			json_decref(result);
+	}
+	diag_deinit(&diag);
+	(void)notify_send("READY=1\nSTATUS=serving\n");
+	return r < 0 ? -EINVAL : 0;
+}
