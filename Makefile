@@ -26,7 +26,10 @@ quickstart:
 	@$(MAKE) --no-print-directory all PRESET=release BUILD_FLAGS="-- --quiet"
 	@scripts/quickstart.sh build/release/cmd
 
-install: release
+# Configured again, because a build folder that exists may have another PREFIX in its units.
+install:
+	@cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@$(MAKE) --no-print-directory release
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 bench: release
