@@ -9,6 +9,7 @@ import subprocess
 
 from support.case import Case, main
 from support.process import free_port
+from support.require import need
 from support.waiting import wait_until
 
 EDGE = os.path.join(os.environ["ADIT_BUILD_DIR"], "cmd", "adit-edge")
@@ -98,6 +99,27 @@ class Start(Admin):
             self.assertEqual(code, 78, text)
             self.assertIn(reason, text)
             self.assertNotIn("adit-edge init", text)
+
+
+    def openssl(self, *argv):
+        subprocess.run(["openssl", *argv], check=True, capture_output=True, timeout=60)
+
+    def test_certificate_near_its_end(self):
+        need("openssl")
+        cert, key, request = (self.path(f"short.{name}") for name in ("pem", "key", "csr"))
+        self.openssl("req", "-new", "-newkey", "ed25519", "-nodes", "-subj", "/CN=edge",
+                     "-keyout", key, "-out", request)
+        os.mkdir(self.path("short"))
+        for days, reason in (("9", "ends soon: adit-edge cert renew"), ("-1", "has ended")):
+            self.openssl("x509", "-req", "-days", days, "-in", request, "-signkey", key,
+                         "-out", cert)
+            config = self.write("short.yml", f"listen: 127.0.0.1:{free_port()}\n"
+                                f"certificate: {cert}\nkey: {key}\n"
+                                f"state-directory: {self.path('short')}\n"
+                                f"control-socket: {self.path('short.sock')}\n")
+            edge = self.start("short" + days, [EDGE, "run", "--config", config])
+            edge.wait_log(reason)
+            self.assertEqual(edge.terminate(), 0)
 
 
 class Tunnels(Admin):
