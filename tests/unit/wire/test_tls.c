@@ -38,9 +38,8 @@
 #define HELLO_MAX	  4096
 /* In the golden hello: headers, version, random, session id, 13 suites, compression before it. */
 #define EXTENSIONS_LEN_POS (5 + 4 + 2 + 32 + 33 + 28 + 2)
-* /
 
-	struct fixture {
+struct fixture {
 	char dir[64];
 	char ca[96];
 	char ca_key[96];
