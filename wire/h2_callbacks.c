@@ -248,7 +248,10 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	st = stream_of(s, frame->hd.stream_id);
-	if (st && (st->bits & H2_STREAM_RESET_AFTER_END) && !(st->bits & H2_STREAM_PEER_ENDED)) {
+	if (!st)
+		return 0;
+	st->bits |= H2_STREAM_END_SENT;
+	if ((st->bits & H2_STREAM_RESET_AFTER_END) && !(st->bits & H2_STREAM_PEER_ENDED)) {
 		st->bits |= H2_STREAM_RESET;
 		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
 	}

@@ -83,6 +83,7 @@ enum h2_stream_bit {
 	H2_STREAM_RESET_AFTER_END = 1 << 4,
 	H2_STREAM_RESET = 1 << 5, /* we sent RST_STREAM */
 	H2_STREAM_URGENT = 1 << 6,
+	H2_STREAM_END_SENT = 1 << 7,
 };
 
 struct h2_stream {

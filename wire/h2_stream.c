@@ -326,6 +326,8 @@ void h2_stream_refill(struct h2_stream *st)
 void h2_stream_reset_after_end(struct h2_stream *st)
 {
 	st->bits |= H2_STREAM_RESET_AFTER_END;
+	if ((st->bits & H2_STREAM_END_SENT) && !(st->bits & H2_STREAM_PEER_ENDED))
+		h2_stream_reset(st, H2_CODE_NO_ERROR);
 }
 
 void h2_stream_limit_in_flight(struct h2_stream *st, uint32_t bytes)

@@ -81,8 +81,8 @@ bool h2_stream_is_waiting(const struct h2_stream *st);
 /* @n received bytes were taken by the far side. */
 void h2_stream_credit(struct h2_stream *st, size_t n);
 
-/* Acceptor, stock teardown: when our END_STREAM goes out, RST_STREAM(NO_ERROR) follows
- * if the peer's half is still open. */
+/* Acceptor, stock teardown: when our END_STREAM goes out, or at once if it has gone,
+ * RST_STREAM(NO_ERROR) follows if the peer's half is still open. */
 void h2_stream_reset_after_end(struct h2_stream *st);
 
 /*
