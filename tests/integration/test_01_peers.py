@@ -47,7 +47,7 @@ class GoldenTest(Case):
 
 class PeersTest(Case):
     def setUp(self):
-        need("h2", "openssl")
+        need("openssl")
         super().setUp()
         self.authority = Authority(self.path("ca"))
 

@@ -7,15 +7,19 @@ ends first; TCP left open after a failed registration and after unregister; new 
 still served after unregister.
 """
 
+import base64
 import ipaddress
+import json
 import os
 import queue
 import socket
 import threading
+import uuid
 
 from peers import rpc
 from peers.capnp import Struct, split
-from peers.h2conn import SETTING, H2Connection
+from peers.h2conn import H2Connection
+from peers.h2machine import SETTING
 from support.tlsca import client_context
 
 SETTINGS = {SETTING.MAX_FRAME_SIZE: 1048576, SETTING.MAX_CONCURRENT_STREAMS: 4294967295,
@@ -134,7 +138,9 @@ class Agent(H2Connection):
             self.register()
 
     def tell(self, message):
-        self._do(lambda: self.h2.send_data(self.control.id, message))
+        for at in range(0, len(message), 16384):
+            piece = message[at:at + 16384]
+            self._do(lambda: self.h2.send_data(self.control.id, piece))
 
     def register(self):
         """Bootstrap and the pipelined call; with `captured` in cloudflared's own bytes."""
@@ -230,3 +236,14 @@ class Agent(H2Connection):
 
 def new_client_id():
     return os.urandom(16)
+
+
+def load_registration(path, index=0, client_id=None):
+    """What an agent with the credentials file @path sends."""
+    with open(path, encoding="utf-8") as f:
+        credentials = json.load(f)
+    return rpc.Registration(credentials["AccountTag"],
+                            base64.b64decode(credentials["TunnelSecret"]),
+                            uuid.UUID(credentials["TunnelID"]).bytes, index,
+                            client_id or new_client_id(),
+                            ["serialized_headers", "allow_remote_config"])

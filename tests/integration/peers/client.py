@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scripted client of the edge: TLS with ALPN h2, CONNECT with a bearer token."""
 
+import json
 import socket
 
-from peers.h2conn import SETTING, H2Connection
+from peers.h2conn import H2Connection
+from peers.h2machine import SETTING
 from support.tlsca import client_context
 
 
@@ -37,3 +39,9 @@ class Client(H2Connection):
         self.wait(lambda: "headers" in stream.log or stream.closed or self.closed,
                   f"the answer on stream {stream.id}")
         return stream.headers.get(":status"), stream.headers.get("adit-error")
+
+
+def load_token(path):
+    """The token in the credentials file of a user."""
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)["token"]

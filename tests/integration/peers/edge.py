@@ -11,7 +11,8 @@ import threading
 
 from peers import rpc
 from peers.capnp import Struct, split
-from peers.h2conn import SETTING, H2Connection
+from peers.h2conn import H2Connection
+from peers.h2machine import SETTING
 from support.tlsca import server_context
 from support.waiting import DEADLINE_S, wait_until
 
@@ -82,6 +83,7 @@ class Connection(H2Connection):
         self.registration = None    # what the agent sent
         self.local_config = None    # JSON text it pushed
         self.calls, self.messages = [], []
+        self.advertised = []        # sets of routes
         self.control = None
         self.unregistered = False
         self.registered = False     # a success was answered and the Finish has come
@@ -103,7 +105,7 @@ class Connection(H2Connection):
 
     def reply(self, message):
         """Sends an RPC message in pieces of edge.rpc_piece bytes."""
-        piece = self.edge.rpc_piece or len(message)
+        piece = self.edge.rpc_piece or 16384
         for at in range(0, len(message), piece):
             self._do(lambda: self.h2.send_data(self.control.id, message[at:at + piece]))
 
@@ -126,7 +128,10 @@ class Connection(H2Connection):
             self.aborted = message.reason
 
     def _call(self, call):
-        if call.interface != rpc.REGISTRATION:
+        if call.interface == rpc.ROUTES and self.edge.announce_adit:
+            self.advertised.append(rpc.Advertisement(call.params))
+            self.edge.on_advertise(self, call)
+        elif call.interface != rpc.REGISTRATION:
             self.reply(rpc.exception(call.id, "no such interface", kind=3))
         elif call.method == rpc.REGISTER:
             self.registration = rpc.Registration.decode(call.params)
@@ -181,6 +186,11 @@ def answer_unregister_and_close(conn, call):
     conn.close()
 
 
+def accept_all(conn, call):
+    ad = conn.advertised[-1]
+    conn.reply(rpc.verdicts(call.id, [""] * (len(ad.networks) + len(ad.routes))))
+
+
 class Edge:
     """Listens with @authority's certificate. `outcomes`: one per connection in order of
     arrival, the last goes on for ever."""
@@ -193,6 +203,7 @@ class Edge:
         self.rpc_piece = None
         self.connection_window = connection_window
         self.settings = {SETTING.ENABLE_PUSH: 0, SETTING.INITIAL_WINDOW_SIZE: window}
+        self.on_advertise = accept_all
         self.on_unregister = answer_unregister_and_close
         self.connections = []
         self.server_names = []

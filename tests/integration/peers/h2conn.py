@@ -13,69 +13,12 @@ import ssl
 import threading
 import time
 
-import h2.config
-import h2.connection
+from peers.h2machine import SETTING, Stream, new_machine
+from support.waiting import DEADLINE_S
+
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
-import hyperframe.frame
-
-from support.waiting import DEADLINE_S
-
-SETTING = h2.settings.SettingCodes
-
-
-class _Machine(h2.connection.H2Connection):
-    """python-h2 without its habits that a tunnel peer doesn't have: GOAWAY ends nothing but
-    the opening of streams, PINGs may stay unanswered, SETTINGS are exactly those given."""
-
-    answer_pings = True
-
-    def start(self, settings):
-        for code, value in settings.items():
-            if code in SETTING.__members__.values():
-                self.local_settings[code] = value
-        self.local_settings.acknowledge()
-        self.max_inbound_frame_size = self.local_settings.max_frame_size
-        self.state_machine.process_input(h2.connection.ConnectionInputs.SEND_SETTINGS)
-        frame = hyperframe.frame.SettingsFrame(0)
-        frame.settings = dict(settings)
-        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" if self.config.client_side else b""
-        self._data_to_send += preface + frame.serialize()
-
-    def _receive_goaway_frame(self, frame):
-        event = h2.events.ConnectionTerminated()
-        event.error_code = frame.error_code
-        event.last_stream_id = frame.last_stream_id
-        return [], [event]
-
-    def _receive_ping_frame(self, frame):
-        frames, events = super()._receive_ping_frame(frame)
-        return frames if self.answer_pings else [], events
-
-
-class Stream:
-    def __init__(self, number):
-        self.id = number
-        self.headers = {}       # of the peer: request or response
-        self.log = []
-        self.data = bytearray()
-        self.n_received = 0
-        self.ended = False      # the peer sent END_STREAM
-        self.reset = None       # the peer's RST_STREAM code
-        self.on_data = None     # callable(bytes): takes data instead of self.data
-        self.on_end = None      # callable(): END_STREAM or reset arrived
-        self.held = 0           # received and not credited, when credit is manual
-        self.auto_credit = True
-
-    @property
-    def closed(self):
-        return self.ended or self.reset is not None
-
-    def note(self, what):
-        if not (what == "data" and self.log and self.log[-1] == "data"):
-            self.log.append(what)
 
 
 class H2Connection:
@@ -96,10 +39,8 @@ class H2Connection:
         self._closing = False
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
-        config = h2.config.H2Configuration(
-            client_side=opener, header_encoding="utf-8", validate_inbound_headers=False,
-            validate_outbound_headers=False, normalize_outbound_headers=False)
-        self.h2 = _Machine(config)
+        self._wake_w.setblocking(False)
+        self.h2 = new_machine(opener)
         self._first_settings = settings or {SETTING.INITIAL_WINDOW_SIZE: 1 << 24}
         self._window = connection_window
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -137,6 +78,7 @@ class H2Connection:
             return value
 
     def open(self, headers, end=False):
+        self.wait(lambda: self._begun or self.closed, "the connection to be up")
         with self.lock:
             number = self.h2.get_next_available_stream_id()
             stream = self.streams[number] = Stream(number)
@@ -201,11 +143,18 @@ class H2Connection:
             self._out += self.h2.data_to_send() + data
             self._wake()
 
+    def freeze(self):
+        """From now on nothing is read, written or closed: a path gone dead."""
+        with self.lock:
+            self._frozen = True
+            self._wake()
+
     def close(self):
         """Flushes, then closes TLS and TCP."""
         with self.lock:
             self._closing = True
             self._wake()
+            self.lock.notify_all()
             if not self._begun:
                 self._abandon_handshake()
         if threading.current_thread() is not self._thread and self._thread.ident:
@@ -213,7 +162,7 @@ class H2Connection:
 
     # ---- machinery ----
 
-    _begun = False
+    _begun = _frozen = False
 
     def _abandon_handshake(self):
         try:
@@ -264,6 +213,7 @@ class H2Connection:
             if self._window > 65535:
                 self.h2.increment_flow_control_window(self._window - 65535)
             self.on_start()
+            self.lock.notify_all()
 
     def _run(self):
         try:
@@ -292,6 +242,9 @@ class H2Connection:
             self.lock.notify_all()
 
     def _turn(self, selector):
+        while self._frozen and not self._closing:
+            with self.lock:
+                self.lock.wait(1)
         with self.lock:
             flushed = self._flush()
             if self._closing and flushed:

@@ -9,6 +9,7 @@ from peers.capnp import Cap, Reader, Struct, StructList, encode, split
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "golden")
 
 REGISTRATION = 0xF71695EC7FE85497
+ROUTES = 0xAD17A0D1E5C0F5B1
 REGISTER, UNREGISTER, LOCAL_CONFIG = 0, 1, 2
 (UNIMPLEMENTED, ABORT, CALL, RETURN, FINISH, RESOLVE, RELEASE) = range(7)
 BOOTSTRAP = 8
@@ -159,3 +160,22 @@ class Registration:
 
 def local_config(json_text):
     return Struct(0, 1).point(0, json_text.encode())
+
+
+class Advertisement:
+    """The parameters of RouteAdvertiser.advertise (wire/adit.capnp)."""
+
+    def __init__(self, params):
+        flags = params.get("B", 8)
+        self.generation, self.hash_only = params.get("Q", 0), bool(flags & 1)
+        self.last = bool(flags & 2)
+        self.instance, self.hash = params.bytes(0), params.bytes(1)
+        self.networks = [(n.text(0), n.text(1)) for n in params.structs(2)]
+        self.routes = [(r.text(0), r.text(1), r.text(2)) for r in params.structs(3)]
+
+
+def verdicts(answer, reasons, send_all=False):
+    """One verdict per reason, "" for accepted."""
+    items = [Struct(1, 1).put("B", 0, int(not r)).point(0, r) for r in reasons]
+    return results(answer, Struct(1, 1).put("B", 0, int(send_all)).point(
+        0, StructList(1, 1, items) if items else None))

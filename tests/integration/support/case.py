@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of all integration tests: a folder, processes that end with the test, skips as 77."""
 
+import faulthandler
 import os
 import shutil
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 from support.process import Process
+from support.require import SKIPPED
 
-SKIPPED = 77
+
+HANG_S = 280    # before ctest's time-out: says where every thread stands
 
 
 class Case(unittest.TestCase):
@@ -25,6 +29,9 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.tmp, ignore_errors=True)
         self.processes = []
         self.addCleanup(self._finish)
+        began = time.monotonic()
+        self.addCleanup(lambda: print(f"{time.monotonic() - began:.1f} s", end=" ",
+                                      file=sys.stderr))
 
     def path(self, *parts):
         return os.path.join(self.tmp, *parts)
@@ -62,7 +69,7 @@ class Case(unittest.TestCase):
             for log in sorted({p.log_path for p in self.processes}):
                 name = os.path.basename(log)
                 with open(log, encoding="utf-8", errors="replace") as f:
-                    lines = f.read().splitlines()[-60:]
+                    lines = f.read().splitlines()[-30:]
                 print(f"--- {name} of {self.id()}", *lines, sep="\n", file=sys.stderr)
         if reports:
             raise AssertionError("sanitizer finding:\n" + "\n".join(reports))
@@ -70,6 +77,7 @@ class Case(unittest.TestCase):
 
 def main():
     """Runs the file's tests; exit status 77 when every one of them was skipped."""
+    faulthandler.dump_traceback_later(HANG_S, exit=True)
     program = unittest.main(module="__main__", exit=False, verbosity=2, warnings="ignore")
     result = program.result
     if not result.wasSuccessful():

@@ -72,16 +72,24 @@ def reset(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-def send_all(data):
-    """Sends @data and its end at once; then reads on and reports the digest on `received`."""
+def send_all(data, at_once=False):
+    """Sends @data and its end; reads on (@at_once: meanwhile) and puts the digest of what came
+    into `received`."""
     received = []
 
-    def behaviour(sock):
+    def send(sock):
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
+
+    def behaviour(sock):
+        sender = threading.Thread(target=send, args=(sock,), daemon=True)
+        sender.start()
+        if not at_once:
+            sender.join()
         digest = hashlib.sha256()
         while piece := sock.recv(262144):
             digest.update(piece)
+        sender.join()
         received.append(digest.hexdigest())
     behaviour.received = received
     return behaviour
@@ -99,3 +107,7 @@ def stall(event):
 def pattern(n, seed=1):
     """@n bytes that neither compress nor repeat, the same for the same @seed."""
     return random.Random(seed).randbytes(n)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()

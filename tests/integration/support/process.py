@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes: started with a log, stopped by their own pid, never by name."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -11,6 +12,13 @@ from support.waiting import wait_until
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
                    "WARNING: ThreadSanitizer", "AddressSanitizer:DEADLYSIGNAL")
 _handed_out = set()
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent():
+    """In the child: a test that is killed leaves nothing behind."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port():
@@ -41,7 +49,8 @@ class Process:
             else:
                 merged[name] = str(value)
         try:
-            self.popen = subprocess.Popen(self.argv, env=merged, cwd=cwd, **popen)
+            self.popen = subprocess.Popen(self.argv, env=merged, cwd=cwd,
+                                          preexec_fn=_die_with_parent, **popen)
         except OSError:
             self._log.close()
             raise

@@ -9,7 +9,10 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import unittest
+
+SKIPPED = 77    # as ctest knows it
 
 
 def _runs(*argv):
@@ -44,12 +47,22 @@ def _present(name):
     return CHECKS[name]()
 
 
+def _refuse_if_required(name):
+    required = {n.strip() for n in os.environ.get("ADIT_TEST_REQUIRE", "").split(",")}
+    if name in required:
+        raise AssertionError(f"{name} is required by ADIT_TEST_REQUIRE but missing")
+
+
 def need(*names):
     """Skips the calling test when one of @names is missing, or fails it when required."""
-    required = {n.strip() for n in os.environ.get("ADIT_TEST_REQUIRE", "").split(",")}
     for name in names:
-        if _present(name):
-            continue
-        if name in required or "all" in required:
-            raise AssertionError(f"{name} is required by ADIT_TEST_REQUIRE but missing")
-        raise unittest.SkipTest(f"needs {name}")
+        if not _present(name):
+            _refuse_if_required(name)
+            raise unittest.SkipTest(f"needs {name}")
+
+
+def give_up(name):
+    """For a module that can't even be loaded without @name: skips the whole file."""
+    _refuse_if_required(name)
+    print(f"skipped: needs {name}")
+    sys.exit(SKIPPED)

@@ -20,7 +20,6 @@ class _Flow:
         self.room = buffer_bytes
         self.queue = collections.deque()    # (due time, bytes)
         self.queued = 0
-        self.tokens, self.filled = 0.0, time.monotonic()
         self.ended = self.shut = False
 
     def wants_read(self):
@@ -36,16 +35,8 @@ class _Flow:
         self.queue.append((now + self.limits.delay_s, data))
         self.queued += len(data)
 
-    def allowance(self, now):
-        rate = self.limits.bytes_per_s
-        if not rate:
-            return 1 << 20
-        self.tokens = min(rate / 20 + 1500, self.tokens + (now - self.filled) * rate)
-        self.filled = now
-        return int(self.tokens)
-
     def write(self, now):
-        budget = self.allowance(now)
+        budget = self.limits.allowance(now)
         while self.queue and budget > 0 and self.queue[0][0] <= now:
             due, data = self.queue.popleft()
             try:
@@ -54,7 +45,7 @@ class _Flow:
                 n = 0
             self.queued -= n
             budget -= n
-            self.tokens -= n if self.limits.bytes_per_s else 0
+            self.limits.spend(n)
             if n < len(data):
                 self.queue.appendleft((due, data[n:]))
                 break
@@ -64,12 +55,26 @@ class _Flow:
 
 
 class Limits:
-    """What one direction does to bytes; may be changed at any time."""
+    """What one direction does to the bytes of all connections together; may be changed at any
+    time."""
 
     def __init__(self):
-        self.bytes_per_s = 0
+        self.bytes_per_s = 0    # 0: unlimited
         self.delay_s = 0.0
         self.silent = False     # swallow: bytes are read and dropped
+        self._tokens, self._filled = 0.0, time.monotonic()
+
+    def allowance(self, now):
+        if not self.bytes_per_s:
+            return 1 << 20
+        self._tokens += (now - self._filled) * self.bytes_per_s
+        self._tokens = min(self._tokens, self.bytes_per_s / 20 + 1500)
+        self._filled = now
+        return int(self._tokens)
+
+    def spend(self, n):
+        if self.bytes_per_s:
+            self._tokens -= n
 
 
 class Shaper:
