@@ -333,7 +333,9 @@ static int refuse_overwrite(const char *path, struct diag *diag)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : fail_file(diag, path, -errno);
 	diag_add(diag, DIAG_ERROR, 0,
-		 "%s exists: a new CA would cut off everyone who trusts this one", path);
+		 "%s exists: a new CA would cut off everyone who trusts this one; a new "
+		 "certificate of it comes from adit-edge cert renew",
+		 path);
 	return err_trace(-EEXIST);
 }
 
