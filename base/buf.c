@@ -12,10 +12,28 @@ void buf_init(struct buf *b, size_t max_bytes)
 	*b = (struct buf){.max = max_bytes};
 }
 
+void buf_init_secret(struct buf *b, size_t max_bytes)
+{
+	*b = (struct buf){.max = max_bytes, .is_secret = true};
+}
+
+/* Bytes from @at on, which nobody may read any more. */
+static void forget(struct buf *b, size_t at, size_t n)
+{
+	if (b->is_secret && n)
+		explicit_bzero(b->data + at, n);
+}
+
+static void drop_block(struct buf *b)
+{
+	forget(b, 0, b->cap);
+	free(b->data);
+}
+
 void buf_deinit(struct buf *b)
 {
-	free(b->data);
-	buf_init(b, b->max);
+	drop_block(b);
+	*b = (struct buf){.max = b->max, .is_secret = b->is_secret};
 }
 
 /* Doubling, from CAP_MIN up to the maximum. @need is within it. */
@@ -31,6 +49,7 @@ static size_t next_cap(const struct buf *b, size_t need)
 static void move_to_front(struct buf *b)
 {
 	memmove(b->data, b->data + b->head, b->len);
+	forget(b, b->len, b->head);
 	b->head = 0;
 }
 
@@ -43,7 +62,7 @@ static int grow(struct buf *b, size_t need)
 		return -ENOMEM;
 	if (b->len)
 		memcpy(data, b->data + b->head, b->len);
-	free(b->data);
+	drop_block(b);
 	b->data = data;
 	b->cap = cap;
 	b->head = 0;
@@ -85,6 +104,7 @@ int buf_append(struct buf *b, const void *data, size_t n)
 
 void buf_consume(struct buf *b, size_t n)
 {
+	forget(b, b->head, n);
 	b->head += n;
 	b->len -= n;
 	if (b->len == 0)

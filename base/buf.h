@@ -19,10 +19,13 @@ struct buf {
 	size_t len;  /* unread bytes */
 	size_t cap;
 	size_t max; /* limit of len, in bytes */
+	bool is_secret;
 };
 
 /* An empty queue that will hold up to @max_bytes; allocates nothing. */
 void buf_init(struct buf *b, size_t max_bytes);
+/* The same for secrets: memory is wiped when bytes leave it. */
+void buf_init_secret(struct buf *b, size_t max_bytes);
 void buf_deinit(struct buf *b);
 
 /* Copies all @n bytes, or none: -ENOBUFS over the maximum, -ENOMEM. */

@@ -18,7 +18,7 @@ static ssize_t take_queued(void *ctx, uint8_t *out, size_t cap)
 void h2_queue_init(struct h2_queue *q, struct h2_stream *stream, size_t max)
 {
 	*q = (struct h2_queue){.stream = stream};
-	buf_init(&q->bytes, max);
+	buf_init_secret(&q->bytes, max);
 	h2_stream_set_urgent(stream);
 	h2_stream_set_source(stream, take_queued, q);
 }

@@ -5,7 +5,8 @@
  * h2_queue - a bounded byte queue as a stream's source
  *
  * For streams that carry messages rather than a relayed socket: the control
- * stream, a configuration's answer.
+ * stream, a configuration's answer. A tunnel's secret goes through it: memory is
+ * wiped when bytes have left it.
  */
 
 #include <stdbool.h>

@@ -19,12 +19,19 @@
 #define FIELD_OVERHEAD	 32 /* RFC 9113 10.5.1 */
 #define SEND_HEADERS_MAX 16
 
+/* It may be a client's token. */
+static void free_field(struct h2_field *f)
+{
+	explicit_bzero(f->value, strlen(f->value));
+	free(f->name);
+}
+
 struct h2_headers *h2_headers_free(struct h2_headers *h)
 {
 	if (!h)
 		return NULL;
 	for (size_t i = 0; i < h->n; i++)
-		free(h->fields[i].name);
+		free_field(&h->fields[i]);
 	free(h->fields);
 	free(h);
 	return NULL;

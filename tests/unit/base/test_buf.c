@@ -86,6 +86,37 @@ static void test_order_is_kept(void **state)
 	buf_deinit(&b);
 }
 
+static void assert_wiped(const struct buf *b, size_t from, size_t n)
+{
+	for (size_t i = from; i < from + n; i++)
+		assert_int_equal(b->data[i], 0);
+}
+
+static void test_secrets_leave_nothing(void **state)
+{
+	char out[8];
+	struct buf b;
+
+	(void)state;
+	buf_init_secret(&b, 8);
+	assert_int_equal(buf_append(&b, "abcdef", 6), 0);
+	assert_int_equal(buf_take(&b, out, 4), 4);
+	assert_memory_equal(out, "abcd", 4);
+	assert_wiped(&b, 0, 4);
+	/* Moved to the front to make room: where the rest was, nothing is. */
+	assert_int_equal(buf_append(&b, "ghi", 3), 0);
+	assert_memory_equal(buf_peek(&b), "efghi", 5);
+	assert_wiped(&b, 5, 1);
+	buf_consume(&b, 1);
+	assert_wiped(&b, 0, 1);
+	buf_deinit(&b);
+	/* It stays one for secrets when it is used again. */
+	assert_int_equal(buf_append(&b, "abcdef", 6), 0);
+	buf_consume(&b, 2);
+	assert_wiped(&b, 0, 2);
+	buf_deinit(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -93,6 +124,7 @@ int main(void)
 		cmocka_unit_test(test_maximum_is_tested_first),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_order_is_kept),
+		cmocka_unit_test(test_secrets_leave_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
