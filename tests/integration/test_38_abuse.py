@@ -3,7 +3,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import ssl
@@ -81,10 +80,10 @@ class AbuseCase(Case):
         config = self.write("edge.yml", f"listen: 127.0.0.1:{self.port}\n"
                             f"state-directory: {self.path('edge')}\n"
                             f"control-socket: {self.path('edge.sock')}\n")
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.n_files,) * 2)) \
-            if self.n_files else None
-        self.edge = self.start("edge", [f"{BIN}/adit-edge", "run", "--config", config],
-                               preexec_fn=limit)
+        argv = [f"{BIN}/adit-edge", "run", "--config", config]
+        if self.n_files:
+            argv = ["prlimit", f"--nofile={self.n_files}"] + argv
+        self.edge = self.start("edge", argv)
         wait_until(lambda: self.admin("status").returncode == 0, "the edge",
                    show=self.edge.log_tail)
         for command in (f"tunnel create t --credentials-file {self.path('tunnel.json')}",
