@@ -67,6 +67,19 @@ int file_read(const char *path, size_t max, char **datap, size_t *n_datap)
 	return read_all(fd, max, datap, n_datap);
 }
 
+int file_read_regular(const char *path, size_t max, char **datap, size_t *n_datap)
+{
+	/* Without O_NONBLOCK the open itself waits for the writer of a FIFO. */
+	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return read_all(fd, max, datap, n_datap);
+}
+
 static int write_all(int fd, const char *data, size_t n_data)
 {
 	while (n_data) {

@@ -13,6 +13,9 @@
  */
 int file_read(const char *path, size_t max, char **datap, size_t *n_datap);
 
+/* Likewise, and never waits for a peer: -EINVAL for what is not a regular file. */
+int file_read_regular(const char *path, size_t max, char **datap, size_t *n_datap);
+
 /*
  * Replaces @path by a new file with @mode: written beside it, synced, renamed.
  * On failure the old file is untouched. Returns 0 or -errno.

@@ -102,12 +102,14 @@ int state_file_load(const char *directory, struct state_file *statep, char why[S
 	int r = make_path(directory, path);
 
 	if (r == 0)
-		r = file_read(path, STATE_FILE_MAX, &text, &n);
+		r = file_read_regular(path, STATE_FILE_MAX, &text, &n);
 	if (r == -ENOENT)
 		return explain(why, STATE_FILE_E_ABSENT, "%s does not exist", path);
 	if (r == -EFBIG)
 		return explain(why, STATE_FILE_E_CORRUPT, "%s is longer than %d bytes", path,
 			       STATE_FILE_MAX);
+	if (r == -EINVAL)
+		return explain(why, r, "%s is not a regular file", path);
 	if (r < 0)
 		return explain(why, r, "%s/%s: %s", directory, STATE_FILE_NAME, strerror(-r));
 	return parse(path, text, n, statep, why);

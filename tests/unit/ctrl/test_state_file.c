@@ -161,6 +161,18 @@ static void test_not_readable(void **state)
 	assert_true(state_file_save("/nonexistent/dir", &out) < 0);
 }
 
+/* A FIFO would keep `adit status` waiting for ever. */
+static void test_fifo(void **state)
+{
+	char why[STATE_FILE_WHY_MAX];
+	struct state_file out;
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_true(state_file_load(folder, &out, why) < 0);
+	assert_non_null(strstr(why, "not a regular file"));
+}
+
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -168,7 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(test_round_trip),	FOLDER_TEST(test_absent),
 		FOLDER_TEST(test_corrupt),	FOLDER_TEST(test_too_long),
-		FOLDER_TEST(test_not_readable),
+		FOLDER_TEST(test_not_readable), FOLDER_TEST(test_fifo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
