@@ -18,9 +18,7 @@ static const char intro[] =
 	"environment variable, which beats the file, which beats the default. `adit config check`\n"
 	"and `adit-edge config check` name all problems of a file as `file:line: key: reason`;\n"
 	"`config show` prints what is in force. A daemon does not start with a file that has\n"
-	"problems (exit status 78); the agent, which reloads, then keeps what it has and says "
-	"why.\n"
-	"The edge reads its file at the start only.\n\n"
+	"problems (exit status 78), and at reload keeps what it has and says why.\n\n"
 	"Durations are written `30s`, `1m30s` or `500ms`; sizes in bytes, `KiB`, `MiB` or "
 	"`GiB`.\n\n";
 
