@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Life of a connection: opening, its place in the registry, draining, the end.
+ *
+ * A place (tunnel, connector, index) belongs to at most one connection that takes streams. One
+ * that was replaced or has unregistered keeps its flows, never its place. link_close() ends a
+ * connection; its memory goes in the link's on_closed and nowhere else.
+ */
+
 #include "edge/connection.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,18 +29,26 @@
 
 #define EDGE_ANNOUNCEMENT_MAX 32
 
-static const char *const state_names[CONNECTION_STATE_N] = {
-	[CONNECTION_STATE_OPENING] = "opening",
-	[CONNECTION_STATE_REGISTERING] = "registering",
-	[CONNECTION_STATE_REGISTERED] = "registered",
-	[CONNECTION_STATE_DRAINING] = "draining",
-	[CONNECTION_STATE_CLOSED] = "closed",
+#define MAY(state) (1u << CONNECTION_STATE_##state)
+
+static const struct {
+	const char *name;
+	unsigned int next; /* states that may follow */
+} states[CONNECTION_STATE_N] = {
+	[CONNECTION_STATE_OPENING] = {"opening", MAY(REGISTERING) | MAY(DRAINING) | MAY(CLOSED)},
+	[CONNECTION_STATE_REGISTERING] = {"registering",
+					  MAY(REGISTERED) | MAY(DRAINING) | MAY(CLOSED)},
+	[CONNECTION_STATE_REGISTERED] = {"registered", MAY(DRAINING) | MAY(CLOSED)},
+	/* Again, with an earlier deadline. */
+	[CONNECTION_STATE_DRAINING] = {"draining", MAY(DRAINING) | MAY(CLOSED)},
+	[CONNECTION_STATE_CLOSED] = {"closed", 0},
 };
 
 void connection_set_state(struct connection *c, enum connection_state state, uint64_t deadline_ms)
 {
+	assert(states[c->state].next & (1u << state));
 	log_debug("connection state", log_text("connection", c->id_text),
-		  log_text("from", state_names[c->state]), log_text("to", state_names[state]));
+		  log_text("from", states[c->state].name), log_text("to", states[state].name));
 	c->state = state;
 	c->deadline_ms = deadline_ms;
 	c->entry.accepts = state == CONNECTION_STATE_REGISTERED;
@@ -219,6 +236,8 @@ static void link_on_ready(void *ctx, struct link *link UNUSED)
 {
 	struct connection *c = ctx;
 
+	if (c->state != CONNECTION_STATE_OPENING)
+		return;
 	connection_set_state(c, CONNECTION_STATE_REGISTERING, clock_boot_ms() + CONTROL_STREAM_MS);
 	if (open_control_stream(c) != 0)
 		connection_close(c, "control stream can't be opened");
@@ -323,7 +342,7 @@ struct json_t *connection_json(const struct connection *c)
 	return json_pack(
 		"{s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I}",
 		"id", c->id_text, "kind", c->is_adit ? "agent" : "stock agent", "state",
-		state_names[c->state], "tunnel", connection_tunnel_name(c), "tunnel_id",
+		states[c->state].name, "tunnel", connection_tunnel_name(c), "tunnel_id",
 		uuid_json(&c->entry.tunnel), "connector", uuid_json(&c->entry.connector), "index",
 		(int)c->entry.index, "peer", endpoint_format(link_peer(c->link), peer), "version",
 		c->version, "suspect", (int)c->entry.suspect, "streams", (int)c->entry.n_streams,
