@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Each request shows its token anew: a link belongs to nobody, so a revoked token needs no list
+ * of links. What a stranger may cost is bounded by the limits of the link and by the time it has
+ * to show a valid token. Who is not known hears 407 and nothing about what exists.
+ */
+
 #include "edge/ingress.h"
 
 #include <stdio.h>
@@ -65,10 +71,11 @@ static const struct edge_client *authenticate(struct ingress *in, const struct h
 
 static void refuse_method(struct h2_stream *stream)
 {
-	static const struct h2_header response[] = {
+	const struct stream_error_info *info = stream_error_info(STREAM_ERROR_UNSUPPORTED);
+	const struct h2_header response[] = {
 		{.name = ":status", .value = "405"},
 		{.name = "allow", .value = "CONNECT"},
-		{.name = HDR_ADIT_ERROR, .value = "unsupported"},
+		{.name = HDR_ADIT_ERROR, .value = info->name},
 		{.name = "content-length", .value = "0"},
 	};
 
