@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Each request is told apart by its headers alone, in the order of kind_rules, and handed to the
+ * one function that answers for its kind. What the edge can trigger at will is logged within
+ * bounds: an unserved kind once, refused destinations so many a minute.
+ */
+
 #include "agent/dispatch.h"
 
 #include <stdlib.h>

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The link is ours until its on_closed, and so is the memory, also when the owner has lost
+ * interest: edge_link_close() takes its events away, and what still runs, runs in silence.
+ * The control stream's end is reported once (CONTROL_OVER), whatever ends it: the stream, the
+ * RPC on it, or the answer to our own unregister.
+ */
+
 #include "agent/edge_link.h"
 
 #include <errno.h>

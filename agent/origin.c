@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A flow has one owner of its stream and socket at a time: this file until the connect() is
+ * through, then the relay, whose end is the flow's. What the edge sends meanwhile is kept within
+ * the stream's window and counted in the loop's budget; its credit is the relay's to give.
+ * A flow that has ended only waits for uv to let go of its handles (GONE).
+ */
+
 #include "agent/origin.h"
 
 #include <errno.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A slot hands each event of its links to its machine at once, and pokes. What concerns all of
+ * them (deadlines, discovery, what the owner has to settle, the one timer) is done by one task
+ * at the end of the turn, however much happened in it.
+ */
+
 #include "agent/supervisor.h"
 
 #include <assert.h>
@@ -20,14 +27,9 @@ static uint64_t now_of(const struct supervisor *s)
 	return io_loop_now_ms(s->opt.link.loop);
 }
 
-void supervisor_touch(struct supervisor *s)
-{
-	io_task_post(s->opt.link.loop, &s->settle);
-}
-
 void supervisor_poke(struct supervisor *s)
 {
-	supervisor_touch(s);
+	io_task_post(s->opt.link.loop, &s->settle);
 }
 
 /* ---- addresses ---- */
@@ -37,7 +39,7 @@ static void plan_discovery(struct supervisor *s)
 	uint32_t wait_ms = backoff_next_ms(&s->discovery_backoff, &discovery_policy, random_u32());
 
 	s->discover_ms = now_of(s) + wait_ms;
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 static void addresses_found(struct supervisor *s, const struct edge_address *addrs, size_t n)
@@ -46,7 +48,7 @@ static void addresses_found(struct supervisor *s, const struct edge_address *add
 	log_debug("edge addresses found", log_int("addresses", (int64_t)s->pool.n));
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_on_addresses(&s->slots[i].uplink, now_of(s));
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 static void discovery_done(void *ctx, int status, const struct edge_address *addrs, size_t n,
@@ -122,7 +124,7 @@ static void report_unauthorized(struct supervisor *s)
 
 static void timer_cb(uv_timer_t *timer)
 {
-	supervisor_touch(timer->data);
+	supervisor_poke(timer->data);
 }
 
 static void arm_timer(struct supervisor *s, uint64_t at_ms, uint64_t now_ms)
@@ -207,7 +209,7 @@ void supervisor_start(struct supervisor *s)
 	discover(s);
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_start(&s->slots[i].uplink, now_of(s));
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 void supervisor_stop(struct supervisor *s, uint32_t grace_ms)
@@ -216,7 +218,7 @@ void supervisor_stop(struct supervisor *s, uint32_t grace_ms)
 	s->discover_ms = UINT64_MAX;
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_stop(&s->slots[i].uplink, grace_ms, now_of(s));
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 void supervisor_kill(struct supervisor *s)
@@ -225,7 +227,7 @@ void supervisor_kill(struct supervisor *s)
 	s->discover_ms = UINT64_MAX;
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_kill(&s->slots[i].uplink, now_of(s));
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 /* ---- views ---- */

@@ -48,7 +48,5 @@ void slot_tick(struct slot *slot, uint64_t now_ms);
 uint64_t slot_deadline_ms(const struct slot *slot);
 struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
 
-/* From slots: something changed. */
-void supervisor_touch(struct supervisor *s);
 /* From slots: @ep could not be reached. */
 void supervisor_address_failed(struct supervisor *s, const struct endpoint *ep);

@@ -38,7 +38,7 @@ static void link_secure(void *ctx, struct edge_link *el)
 	struct slot *slot = ctx;
 
 	uplink_on_secure(&slot->uplink, edge_link_id(el), now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static void link_stream(void *ctx, struct edge_link *el, struct h2_stream *stream,
@@ -55,7 +55,7 @@ static void link_control(void *ctx, struct edge_link *el)
 	struct slot *slot = ctx;
 
 	uplink_on_control(&slot->uplink, edge_link_id(el), now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static void log_registered(const struct slot *slot, const struct edge_link *el,
@@ -96,7 +96,7 @@ static void link_registered(void *ctx, struct edge_link *el,
 		uplink_on_refused(&slot->uplink, id, error->cause, error->retry_after_ns,
 				  now_of(slot));
 	}
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static void link_unregistered(void *ctx, struct edge_link *el)
@@ -104,7 +104,7 @@ static void link_unregistered(void *ctx, struct edge_link *el)
 	struct slot *slot = ctx;
 
 	uplink_on_unregistered(&slot->uplink, edge_link_id(el), now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static uint64_t link_name(const struct slot *slot, uint32_t id)
@@ -121,7 +121,7 @@ static void link_advertised(void *ctx, struct edge_link *el, uint64_t generation
 
 	s->events->on_advertised(s->ctx, link_name(slot, edge_link_id(el)), generation, verdicts,
 				 n_verdicts, send_all, failed);
-	supervisor_touch(s);
+	supervisor_poke(s);
 }
 
 static void link_control_end(void *ctx, struct edge_link *el, const char *reason)
@@ -129,7 +129,7 @@ static void link_control_end(void *ctx, struct edge_link *el, const char *reason
 	struct slot *slot = ctx;
 
 	uplink_on_control_end(&slot->uplink, edge_link_id(el), reason, now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static void link_goaway(void *ctx, struct edge_link *el)
@@ -140,7 +140,7 @@ static void link_goaway(void *ctx, struct edge_link *el)
 	if (id == slot->uplink.current)
 		log_info("edge goes away, connecting anew", log_int("conn_index", slot->index));
 	uplink_on_goaway(&slot->uplink, id, now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 /* The link leaves the slot: its address is free, its bytes stay counted. */
@@ -166,7 +166,7 @@ static void link_closed(void *ctx, struct edge_link *el, enum link_end why, cons
 	if (id == slot->uplink.current && slot->uplink.state < UPLINK_STATE_REGISTERED)
 		supervisor_address_failed(slot->supervisor, &edge_link_address(el)->ep);
 	uplink_on_closed(&slot->uplink, id, reason, now_of(slot));
-	supervisor_touch(slot->supervisor);
+	supervisor_poke(slot->supervisor);
 }
 
 static const struct edge_link_events link_events = {

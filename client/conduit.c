@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The addresses of a name are asked for one after the other, and the first refusal is the one
+ * that is told, unless a later address is accepted. Until the edge says 200 nothing is read from
+ * the descriptors; from then on the relay owns them and the stream. `done` runs exactly once.
+ */
+
 #include "client/conduit.h"
 
 #include <assert.h>

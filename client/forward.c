@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Connections share the current tunnel. GOAWAY retires it: it lives on until its streams have
+ * ended, beside its successor. While there is none, accepted connections wait for the next one,
+ * and are refused when that fails. A tunnel is never freed inside one of its own events but its
+ * last.
+ */
+
 #include "client/forward.h"
 
 #include <errno.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Edges in the order of the list, and the addresses of each in the order of the answer; the
+ * first link whose HTTP/2 comes up is the tunnel. It is not made again: that is the owner's
+ * decision. The failure that is told is the last, unless one was about a certificate.
+ */
+
 #include "client/tunnel.h"
 
 #include <assert.h>

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Two streams and a relay. Until the agent's 200 both streams are ours, and either may end first;
+ * from then on they are the relay's. The client hears of a failure only when no connection is
+ * left that could try. Every end goes through flow_free(), which gives the connection its place
+ * back.
+ */
+
 #include "edge/flow.h"
 
 #include <stdio.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Nobody is known here yet, so everything is bounded: handshakes per second, handshakes at a
+ * time, and what each may take (wire/link.h). A link that has shown its ALPN is handed on, with
+ * its place under the limit of its kind, and forgotten.
+ */
+
 #include "edge/listener.h"
 
 #include <errno.h>

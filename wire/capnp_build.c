@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * One segment, which moves when it grows: an object is named by its word, never by a pointer.
+ * The old place is wiped, because a message may hold a tunnel's secret.
+ */
+
 #include "wire/capnp_build.h"
 
 #include <errno.h>

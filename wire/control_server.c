@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * One row per method; a call of anything else raises "not implemented". Parameters are read
+ * before the event runs, and text in them is valid only during it. An event may free
+ * the server: then it goes when the feed returns.
+ */
+
 #include "wire/control_server.h"
 
 #include <stdlib.h>
