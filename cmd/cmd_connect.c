@@ -47,8 +47,12 @@ static int parse_edges(const struct option_spec *spec, const struct option_list 
 	return OPTIONS_GO_ON;
 }
 
-static int parse_target(const struct option_spec *spec, char **argv, struct connect_options *opt)
+static int parse_target(const struct option_spec *spec, int argc, char **argv,
+			struct connect_options *opt)
 {
+	if (argc < 3)
+		return options_refuse(spec, "PORT is missing: write it apart from the host, as in "
+					    "'10.116.0.3 22'");
 	if (port_parse(argv[2], &opt->port) < 0)
 		return options_refuse(spec, "%s: not a port (1 to 65535)", argv[2]);
 	if (strlen(argv[1]) > HOST_NAME_MAX_LEN || !argv[1][0])
@@ -117,13 +121,14 @@ static int run(const struct connect_options *opt, const struct endpoint *at)
 	return status;
 }
 
-static int parse_all(const struct option_spec *spec, char **argv, const struct arguments *a,
-		     struct client_edge *edges, struct connect_options *opt, struct endpoint *at)
+static int parse_all(const struct option_spec *spec, int argc, char **argv,
+		     const struct arguments *a, struct client_edge *edges,
+		     struct connect_options *opt, struct endpoint *at)
 {
 	int r = parse_edges(spec, &a->edges, edges);
 
 	if (r == OPTIONS_GO_ON)
-		r = parse_target(spec, argv, opt);
+		r = parse_target(spec, argc, argv, opt);
 	if (r == OPTIONS_GO_ON)
 		r = parse_listen(spec, a, at);
 	if (r == OPTIONS_GO_ON)
@@ -174,7 +179,7 @@ int cmd_connect(int argc, char **argv)
 	const struct option_spec spec = {
 		.usage = USAGE,
 		.summary = summary,
-		.n_arguments_min = 2,
+		.n_arguments_min = 1,
 		.n_arguments_max = 2,
 		OPTION_ROWS(rows),
 	};
@@ -186,7 +191,7 @@ int cmd_connect(int argc, char **argv)
 	client_exit_list(summary + strlen(summary), sizeof(summary) - strlen(summary));
 	r = options_parse(&spec, &argc, argv);
 	if (r == OPTIONS_GO_ON)
-		r = parse_all(&spec, argv, &a, edges, &opt, &at);
+		r = parse_all(&spec, argc, argv, &a, edges, &opt, &at);
 	if (r == OPTIONS_GO_ON)
 		r = load_credentials(a.credentials, &credentials);
 	if (r != OPTIONS_GO_ON)

@@ -16,13 +16,24 @@ static void print_help(const struct command_set *set, FILE *out)
 	fprintf(out, "\n'%s COMMAND --help' explains one.\n", set->program);
 }
 
-static int run_help(const struct command_set *set)
+static int run_help(const struct command_set *set, int argc UNUSED, char **argv UNUSED)
 {
 	print_help(set, stdout);
 	return EXIT_SUCCESS;
 }
 
-static int run_version(const struct command_set *set)
+/* "help tunnel create" is "tunnel create --help". */
+static int run_help_of(const struct command_set *set, int argc, char **argv)
+{
+	static char help[] = "--help";
+
+	for (int i = 1; i + 1 < argc; i++)
+		argv[i] = argv[i + 1];
+	argv[argc - 1] = help;
+	return commands_run(set, argc, argv);
+}
+
+static int run_version(const struct command_set *set, int argc UNUSED, char **argv UNUSED)
 {
 	printf("%s %s\n", set->program, ADIT_VERSION);
 	return EXIT_SUCCESS;
@@ -30,12 +41,10 @@ static int run_version(const struct command_set *set)
 
 static const struct {
 	const char *name;
-	int (*run)(const struct command_set *set);
+	int (*run)(const struct command_set *set, int argc, char **argv);
 } common[] = {
-	{"--help", run_help},
-	{"-h", run_help},
-	{"help", run_help},
-	{"--version", run_version},
+	{"--help", run_help},	    {"-h", run_help},	      {"help", run_help_of},
+	{"--version", run_version}, {"version", run_version},
 };
 
 static int refuse_name(const struct command_set *set, const char *name)
@@ -44,6 +53,12 @@ static int refuse_name(const struct command_set *set, const char *name)
 
 	for (size_t i = 0; i < set->n_rows; i++)
 		nearest_offer(&nearest, set->rows[i].name);
+	if (name[0] == '-') {
+		fprintf(stderr,
+			"%s: options like '%s' stand behind the command; '%s --help' lists them\n",
+			set->program, name, set->program);
+		return COMMAND_EXIT_USAGE;
+	}
 	fprintf(stderr, "%s: no command '%s'", set->program, name);
 	if (nearest.best)
 		fprintf(stderr, "; did you mean '%s'?\n", nearest.best);
@@ -63,6 +78,6 @@ int commands_run(const struct command_set *set, int argc, char **argv)
 			return set->rows[i].run(argc - 1, argv + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(common); i++)
 		if (strcmp(argv[1], common[i].name) == 0)
-			return common[i].run(set);
+			return common[i].run(set, argc, argv);
 	return refuse_name(set, argv[1]);
 }

@@ -37,7 +37,8 @@ struct command_set {
 #define COMMAND_ROWS(table) .rows = (table), .n_rows = ARRAY_SIZE(table)
 
 /*
- * Runs the row named by argv[1]. --help and --version are served here. No name or an
+ * Runs the row named by argv[1]. --help, --version and the words help and version are
+ * served here; "help NAME" explains a row, for which argv is reordered. No name or an
  * unknown one: a message with the nearest name on stderr and COMMAND_EXIT_USAGE.
  */
 int commands_run(const struct command_set *set, int argc, char **argv);

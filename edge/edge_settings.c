@@ -28,7 +28,7 @@ static void set_overrides(struct edge_settings *s, const struct edge_settings_ov
 		const char *key, *text, *flag;
 	} given[] = {
 		{"loglevel", o->log_level, "--loglevel"},
-		{"control-socket", o->control_socket, "--control-socket"},
+		{"control-socket", o->control_socket, "--socket"},
 		{"state-directory", o->state_dir, "--state-directory"},
 	};
 

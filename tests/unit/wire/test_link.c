@@ -194,8 +194,8 @@ static void a_foreign_ca_is_refused(void **state UNUSED)
 
 static void a_wrong_name_is_refused(void **state UNUSED)
 {
-	assert_dial_ends(friendly, "www.example.org", LINK_END_CERTIFICATE, "other names");
-	assert_dial_ends(friendly, "127.0.0.2", LINK_END_CERTIFICATE, "other addresses");
+	assert_dial_ends(friendly, "www.example.org", LINK_END_CERTIFICATE, "for other names");
+	assert_dial_ends(friendly, "127.0.0.2", LINK_END_CERTIFICATE, "for other addresses");
 }
 
 /* True if the ClientHello for @server_name has it in clear. */

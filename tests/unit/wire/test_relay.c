@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,6 +129,14 @@ static void world_init(struct world *w, const struct h2_limits *limits, enum rel
 static void turn(struct world *w)
 {
 	uv_run(&w->uv, UV_RUN_NOWAIT);
+}
+
+/* Nothing is ready: the loop would sleep, not spin. */
+static void assert_idle(struct world *w)
+{
+	struct pollfd backend = {.fd = uv_backend_fd(&w->uv), .events = POLLIN};
+
+	assert_int_equal(poll(&backend, 1, 0), 0);
 }
 
 static void world_deinit(struct world *w)
@@ -330,6 +339,7 @@ static void a_reader_that_stops_is_waited_for(void **state UNUSED)
 	}
 	assert_true(sent < 10000000);
 	assert_true(w.io->budget.used_bytes <= mem_limits.stream_window_bytes);
+	assert_idle(&w);
 	while (received < 10000000 && clock_boot_ms() < until) {
 		(void)write_pattern(w.client, &sent, 10000000);
 		(void)read_pattern(w.origin, &received);
