@@ -92,6 +92,9 @@ static ssize_t take_from_other(void *ctx, uint8_t *buf, size_t cap)
 	struct relay_side *from = side->other;
 	size_t n;
 
+	/* A reset follows: the end of what is left would make it look complete. */
+	if ((side->bits | from->bits) & SIDE_FAILED)
+		return -EAGAIN;
 	if (may_tell_end(from)) {
 		side->bits |= SIDE_OUT_ENDED;
 		return 0;
@@ -232,23 +235,32 @@ static bool is_over(const struct relay *r)
 	return (r->a.bits & SIDE_OUT_ENDED) != 0 && buf_is_empty(&r->b.queue);
 }
 
+/* An output that failed late, after the stream's own good end, is no clean end. */
+static enum relay_end end_of(const struct relay *r)
+{
+	if (r->end == RELAY_END_CLEAN && r->error != 0 && r->mode == RELAY_HALF_CLOSE)
+		return RELAY_END_A_RESET;
+	return r->end;
+}
+
 static void finish(struct relay *r)
 {
 	struct relay_result result = {
-		.end = r->end,
+		.end = end_of(r),
 		.error = r->error,
 		.a_to_b_bytes = r->a.n_bytes,
 		.b_to_a_bytes = r->b.n_bytes,
 	};
 
 	r->finished = true;
+	io_task_cancel(&r->task);
 	drop_queue(&r->a);
 	drop_queue(&r->b);
 	buf_deinit(&r->a.queue);
 	buf_deinit(&r->b.queue);
 	r->done(r->ctx, &result);
 	if (is_fd(&r->a))
-		relay_fd_close(r, r->end != RELAY_END_CLEAN && r->mode == RELAY_HALF_CLOSE);
+		relay_fd_close(r, result.end != RELAY_END_CLEAN && r->mode == RELAY_HALF_CLOSE);
 	else
 		free(r);
 }

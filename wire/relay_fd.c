@@ -25,6 +25,26 @@ static bool is_pair(const struct relay *r)
 static void in_poll_cb(uv_poll_t *poll, int status, int events);
 static void out_poll_cb(uv_poll_t *poll, int status, int events);
 
+/* The last of the handles takes the relay with it, once the relay itself is over. */
+static void relay_closed_cb(uv_handle_t *handle)
+{
+	struct relay *r = handle->data;
+
+	if (--r->n_handles == 0 && r->fd.in < 0)
+		free(r);
+}
+
+static bool is_open(const uv_poll_t *poll)
+{
+	return poll->data && !uv_is_closing((const uv_handle_t *)poll);
+}
+
+static void close_poll(uv_poll_t *poll)
+{
+	if (is_open(poll))
+		uv_close((uv_handle_t *)poll, relay_closed_cb);
+}
+
 /* ---- interest ---- */
 
 static int arm(uv_poll_t *poll, int *armed, int events, uv_poll_cb cb)
@@ -44,7 +64,7 @@ static void want(struct relay *r, int in_events, int out_events)
 	} else {
 		if (!(r->a.bits & SIDE_FILE))
 			e = arm(&r->fd.in_poll, &r->fd.in_armed, in_events, in_poll_cb);
-		if (e == 0 && r->fd.out_poll.data)
+		if (e == 0 && is_open(&r->fd.out_poll))
 			e = arm(&r->fd.out_poll, &r->fd.out_armed, out_events, out_poll_cb);
 	}
 	if (e < 0)
@@ -209,8 +229,9 @@ static void tell_end(struct relay *r)
 	(void)shutdown(r->fd.out, SHUT_WR);
 	if (!is_pair(r))
 		return;
-	if (r->fd.out_poll.data)
-		uv_poll_stop(&r->fd.out_poll);
+	/* The poll goes first: uv would drop whatever is watched under this number later. */
+	close_poll(&r->fd.out_poll);
+	r->fd.out_armed = 0;
 	r->fd.out = close_fd(r->fd.out);
 }
 
@@ -263,22 +284,6 @@ static int open_poll(struct relay *r, uv_poll_t *poll, int fd)
 	return 0;
 }
 
-static void relay_closed_cb(uv_handle_t *handle)
-{
-	struct relay *r = handle->data;
-
-	if (--r->n_handles == 0)
-		free(r);
-}
-
-static void close_polls(struct relay *r)
-{
-	if (r->fd.in_poll.data)
-		uv_close((uv_handle_t *)&r->fd.in_poll, relay_closed_cb);
-	if (r->fd.out_poll.data)
-		uv_close((uv_handle_t *)&r->fd.out_poll, relay_closed_cb);
-}
-
 int relay_fd_open(struct relay *r, int in_fd, int out_fd)
 {
 	int e = open_poll(r, &r->fd.in_poll, in_fd);
@@ -294,10 +299,10 @@ int relay_fd_open(struct relay *r, int in_fd, int out_fd)
 			e = 0;
 	}
 	if (e < 0) {
+		close_poll(&r->fd.in_poll);
+		close_poll(&r->fd.out_poll);
 		if (r->n_handles == 0)
 			free(r);
-		else
-			close_polls(r);
 		return e;
 	}
 	r->fd.in = in_fd;
@@ -311,10 +316,11 @@ void relay_fd_close(struct relay *r, bool reset)
 
 	if (reset && !is_pair(r))
 		(void)setsockopt(r->fd.in, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	close_polls(r);
+	close_poll(&r->fd.in_poll);
+	close_poll(&r->fd.out_poll);
 	if (is_pair(r))
 		close_fd(r->fd.out);
-	close_fd(r->fd.in);
+	r->fd.in = close_fd(r->fd.in);
 	if (r->n_handles == 0)
 		free(r);
 }
