@@ -19,7 +19,12 @@ class Machine(h2.connection.H2Connection):
     """python-h2 without its habits that a tunnel peer doesn't have: GOAWAY ends nothing but
     the opening of streams, PINGs may stay unanswered, SETTINGS are exactly those given."""
 
-    answer_pings = True
+    answer_pings = True     # False: answers are held back until take_answers()
+
+    def take_answers(self):
+        """Frames that answer the PINGs that came meanwhile."""
+        held, self._held = getattr(self, "_held", b""), b""
+        return held
 
     def start(self, settings):
         for code, value in settings.items():
@@ -41,7 +46,10 @@ class Machine(h2.connection.H2Connection):
 
     def _receive_ping_frame(self, frame):
         frames, events = super()._receive_ping_frame(frame)
-        return frames if self.answer_pings else [], events
+        if self.answer_pings:
+            return frames, events
+        self._held = self.take_answers() + b"".join(f.serialize() for f in frames)
+        return [], events
 
 
 class Stream:
