@@ -76,10 +76,13 @@ static json_t *list_warnings(const struct diag *diag)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < diag->n_items; i++) {
-		log_warn("config", log_text("file", diag->file),
-			 log_int("line", diag->items[i].line),
-			 log_text("reason", diag->items[i].text));
-		json_array_append_new(list, json_string(diag->items[i].text));
+		const struct diag_item *item = &diag->items[i];
+
+		log_warn("config", log_text("file", diag->file), log_int("line", item->line),
+			 log_text("reason", item->text));
+		json_array_append_new(list, item->line ? json_sprintf("%s:%u: %s", diag->file,
+								      item->line, item->text)
+						       : json_string(item->text));
 	}
 	return list;
 }
