@@ -15,7 +15,7 @@
 #include "wire/tls_ca.h"
 
 #define CHECK_EVERY_MS 60000
-#define DAY_MS	       (24ll * 3600 * 1000)
+#define DAY_MS	       (24LL * 3600 * 1000)
 #define WARN_BEFORE_MS (30 * DAY_MS)
 
 static int64_t mtime_of(const char *path)

@@ -41,7 +41,7 @@
 #define EDGE_HELD_MAX	     32	  /* sets of gone processes per tunnel */
 #define EDGE_TUNNELS_MAX     65536
 #define EDGE_CLIENTS_MAX     65536
-#define EDGE_ROUTE_HOLD_MS   (24ll * 3600 * 1000)
+#define EDGE_ROUTE_HOLD_MS   (24LL * 3600 * 1000)
 
 /* ---- records; read-only outside edge/model*, edge/advert* ---- */
 
