@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our agent with a scripted stock edge, in captured bytes: registration with every outcome."""
 
+import re
+
 from peers import edge as scripted
 from support.adit import Agent, route, routes, write_credentials
 from support.case import Case, main
@@ -82,6 +84,28 @@ class AgentRegistrationTest(Case):
                 wait_until(lambda: all(c.closed for c in failed), "the failed ones to be closed")
                 edge.close()
                 self.assertEqual(agent.terminate(), 0)
+
+    def test_retry_after_is_honoured(self):
+        edge = self.edge(scripted.retry_later, scripted.success)
+        agent = self.agent(edge, settings="ha-connections: 1\n")
+        agent.wait_state("Healthy")
+        asked = scripted.rpc.golden("reg-retry", 0, "edge2agent")[1]
+        asked = scripted.rpc.Message(asked).results.struct(0).struct(0).get("q", 0) // 1_000_000
+        waited, = re.findall(r" retry_ms=(\d+)", agent.process.log())
+        self.assertGreaterEqual(int(waited), asked)
+        self.assertGreater(asked, 0)
+
+    def test_spread_over_addresses(self):
+        """Two edges: two connections each; one dies: four to the other."""
+        edges = self.edge(), self.edge()
+        agent = Agent(self, [e.address for e in edges], self.authority.ca_file,
+                      write_credentials(self), ROUTES,
+                      settings="edge-server-name: h2.cftunnel.com\n").start()
+        agent.wait_state("Healthy")
+        self.assertEqual([len(e.registered()) for e in edges], [2, 2])
+        edges[0].close()
+        edges[1].wait_registered(4)
+        agent.wait_state("Healthy")
 
     def test_no_answer_is_a_failure(self):
         edge = self.edge(scripted.silence, scripted.success)

@@ -153,9 +153,10 @@ class ControlSocketTest(Case):
 
     def dial(self, path):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(60)
         self.addCleanup(sock.close)
+        # Without a time-out, for with one a full backlog is an error instead of a wait.
         sock.connect(path)
+        sock.settimeout(60)
         return sock
 
     def exchange(self, path, data):

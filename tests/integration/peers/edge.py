@@ -80,6 +80,7 @@ class Connection(H2Connection):
         super().__init__(sock, opener=True, settings=settings,
                          connection_window=edge.connection_window)
         self.edge, self.outcome = edge, outcome
+        self.opens_control = edge.open_control
         self.registration = None    # what the agent sent
         self.local_config = None    # JSON text it pushed
         self.calls, self.messages = [], []
@@ -92,7 +93,7 @@ class Connection(H2Connection):
         self._finished = set()
 
     def on_start(self):
-        if self.edge.open_control:
+        if self.opens_control:
             self.open_control()
 
     def open_control(self):
