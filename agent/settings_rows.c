@@ -404,7 +404,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_SIZE,
 		AT(buffer_budget_bytes),
 		.min = 1u << 20,
-		.max = 64ull << 30,
+		.max = 64ULL << 30,
 		.fallback = "64MiB",
 		.doc = "Received bytes that may wait for local servers before the edge is "
 		       "slowed down.",

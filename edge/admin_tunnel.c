@@ -13,8 +13,8 @@
 #define SECRET_TEXT_MAX	 48 /* base64 of EDGE_SECRET_BYTES with NUL */
 #define TOKEN_JSON_MAX	 256
 #define TOKEN_TEXT_MAX	 352 /* base64 of that */
-#define GRACE_DEFAULT_MS (3600ll * 1000)
-#define GRACE_MAX_MS	 (30ll * 24 * 3600 * 1000)
+#define GRACE_DEFAULT_MS (3600LL * 1000)
+#define GRACE_MAX_MS	 (30LL * 24 * 3600 * 1000)
 
 static void put_tunnel(struct store_batch *batch, const struct edge_tunnel *t)
 {

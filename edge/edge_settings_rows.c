@@ -149,7 +149,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_SIZE,
 		AT(buffer_budget_bytes),
 		.min = 1u << 20,
-		.max = 64ull << 30,
+		.max = 64ULL << 30,
 		.fallback = "128MiB",
 		.doc = "Received bytes that may wait to be passed on before their senders are "
 		       "slowed down.",

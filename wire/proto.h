@@ -32,11 +32,11 @@
 #define ALPN_H2	     "h2"
 
 /* Cap'n Proto interface ids. */
-#define IFACE_REGISTRATION  0xf71695ec7fe85497ull
+#define IFACE_REGISTRATION  0xf71695ec7fe85497ULL
 #define METHOD_REGISTER	    0
 #define METHOD_UNREGISTER   1
 #define METHOD_LOCAL_CONFIG 2
-#define IFACE_ROUTES	    0xad17a0d1e5c0f5b1ull /* RouteAdvertiser in wire/adit.capnp */
+#define IFACE_ROUTES	    0xad17a0d1e5c0f5b1ULL /* RouteAdvertiser in wire/adit.capnp */
 #define METHOD_ADVERTISE    0
 
 /* Deadlines of connection set-up, in ms. */
