@@ -10,28 +10,53 @@
 #include "edge/edge.h"
 #include "edge/edge_settings.h"
 #include "wire/link.h"
+#include "wire/peer_text.h"
 #include "wire/proto.h"
 
 /* What a stock agent keeps. */
 #define STOCK_CONNECTIONS 4
 
+#define NO_RETRY (-1)
+
 /* ---- registration ---- */
 
-static void refuse(struct connection *c, uint32_t answer, const char *cause, bool should_retry,
-		   int64_t retry_after_ms)
+/* A call of registerConnection. */
+struct attempt {
+	uint32_t answer;
+	const struct registration_request *req;
+};
+
+static void log_attempt(const struct connection *c, const struct attempt *a, enum log_level level,
+			const char *message, const char *reason)
 {
-	struct registration_error error = {
-		.should_retry = should_retry,
-		.retry_after_ns = retry_after_ms * 1000000,
-	};
+	const struct edge_tunnel *tunnel =
+		edge_model_tunnel_by_id(c->edge->model, &a->req->tunnel_id);
+	char tunnel_id[UUID_TEXT_MAX];
+	char connector[UUID_TEXT_MAX];
 	char peer[ENDPOINT_TEXT_MAX];
 
+	uuid_format(&a->req->tunnel_id, tunnel_id);
+	LOG_AT(level, message, log_text("connection", c->id_text),
+	       log_text("tunnel", tunnel ? tunnel->name : tunnel_id),
+	       log_text("connector", uuid_format(&a->req->client_id, connector)),
+	       log_int("index", a->req->conn_index),
+	       log_text("peer", endpoint_format(link_peer(c->link), peer)),
+	       log_text("version", a->req->version), log_text("reason", reason), LOG_END);
+}
+
+/* @retry_after_ms < 0: not worth a retry. Returns false. */
+static bool refuse(struct connection *c, const struct attempt *a, const char *cause,
+		   int64_t retry_after_ms)
+{
+	struct registration_error error = {.should_retry = retry_after_ms >= 0};
+
+	if (error.should_retry)
+		error.retry_after_ns = retry_after_ms * 1000000;
 	snprintf(error.cause, sizeof(error.cause), "%s", cause);
-	log_warn("registration refused",
-		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
-		 log_text("reason", cause));
-	(void)control_server_refused(c->rpc, answer, &error);
+	log_attempt(c, a, LOG_LEVEL_WARN, "registration refused", cause);
+	(void)control_server_refused(c->rpc, a->answer, &error);
 	connection_close(c, cause);
+	return false;
 }
 
 /* The hold that closes this place, or NULL. */
@@ -53,44 +78,38 @@ static const struct edge_hold *find_hold(const struct connection *c,
 }
 
 /* True when the newcomer may go on: its place is free, or was taken from the old connection. */
-static bool take_place(struct connection *c, uint32_t answer,
-		       const struct registration_request *req)
+static bool take_place(struct connection *c, const struct attempt *a)
 {
+	const struct registration_request *req = a->req;
 	struct registry_entry *old =
 		registry_find(c->edge->registry, &req->tunnel_id, &req->client_id, req->conn_index);
 
 	if (!old)
 		return true;
-	if (c->edge->settings->duplicates == EDGE_DUPLICATES_REJECT) {
-		refuse(c, answer, REG_CAUSE_DUPLICATE, false, 0);
-		return false;
-	}
+	if (c->edge->settings->duplicates == EDGE_DUPLICATES_REJECT)
+		return refuse(c, a, REG_CAUSE_DUPLICATE, NO_RETRY);
 	connection_drain(connection_of_entry(old), UINT64_MAX, "replaced");
 	return true;
 }
 
-static bool may_register(struct connection *c, uint32_t answer,
-			 const struct registration_request *req)
+static bool may_register(struct connection *c, const struct attempt *a)
 {
-	const struct edge_hold *hold;
+	const struct registration_request *req = a->req;
 	const struct edge_tunnel *tunnel;
+	const struct edge_hold *hold;
 
 	if (edge_auth_tunnel(c->edge->model, req->account_tag, &req->tunnel_id, req->secret,
-			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) != 0) {
-		refuse(c, answer, "Unauthorized: tunnel unknown or secret not valid", false, 0);
-		return false;
-	}
-	if (c->edge->drain_until_ms != 0) {
-		refuse(c, answer, "edge is shutting down", true, 1000);
-		return false;
-	}
+			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) != 0)
+		return refuse(c, a, "Unauthorized: tunnel unknown or secret not valid", NO_RETRY);
+	if (c->edge->drain_until_ms != 0)
+		return refuse(c, a, "edge is shutting down", 1000);
 	hold = find_hold(c, req);
-	if (hold) {
-		refuse(c, answer, "held by the operator", true,
-		       (int64_t)(hold->until_ms - clock_boot_ms()));
-		return false;
-	}
-	return take_place(c, answer, req);
+	if (hold)
+		return refuse(c, a, "held by the operator",
+			      (int64_t)(hold->until_ms - clock_boot_ms()));
+	if (edge_connector_up(c->edge->model, &req->tunnel_id, &req->client_id, clock_wall_ms()))
+		return refuse(c, a, "too many connectors for this tunnel", 30000);
+	return take_place(c, a);
 }
 
 static void fill_entry(struct connection *c, const struct registration_request *req)
@@ -100,47 +119,37 @@ static void fill_entry(struct connection *c, const struct registration_request *
 	c->entry.index = req->conn_index;
 	c->is_adit = registration_is_adit(req);
 	c->n_expected = registration_expected_connections(req, STOCK_CONNECTIONS);
-	snprintf(c->version, sizeof(c->version), "%s", req->version ? req->version : "");
+	peer_text_copy(c->version, sizeof(c->version), req->version ? req->version : "");
 	c->since_ms = clock_wall_ms();
 	registry_add(c->edge->registry, &c->entry);
 }
 
-static void accept_registration(struct connection *c, uint32_t answer,
-				const struct registration_request *req)
+static void accept_registration(struct connection *c, const struct attempt *a)
 {
 	struct registration_details details = {.connection_id = c->id};
-	char connector[UUID_TEXT_MAX];
-	char peer[ENDPOINT_TEXT_MAX];
 
-	if (edge_connector_up(c->edge->model, &req->tunnel_id, &req->client_id, clock_wall_ms())) {
-		refuse(c, answer, "too many connectors for this tunnel", true, 30000);
-		return;
-	}
-	fill_entry(c, req);
+	fill_entry(c, a->req);
 	snprintf(details.location, sizeof(details.location), "%s", c->edge->boot->location);
-	(void)control_server_registered(c->rpc, answer, &details);
 	connection_set_state(c, CONNECTION_STATE_REGISTERED, UINT64_MAX);
+	/* This may be what closes the connection: an agent that doesn't read. */
+	(void)control_server_registered(c->rpc, a->answer, &details);
 	/* An adit agent PINGs on its own; two are not needed. */
 	if (c->is_adit)
 		link_set_liveness(c->link, LIVENESS_LISTENS);
-	log_info("connection registered", log_text("connection", c->id_text),
-		 log_text("tunnel", connection_tunnel_name(c)),
-		 log_text("connector", uuid_format(&req->client_id, connector)),
-		 log_int("index", c->entry.index),
-		 log_text("peer", endpoint_format(link_peer(c->link), peer)),
-		 log_text("version", c->version));
+	log_attempt(c, a, LOG_LEVEL_INFO, "connection registered", NULL);
 }
 
 static void rpc_on_register(void *ctx, uint32_t answer, const struct registration_request *req)
 {
+	const struct attempt a = {.answer = answer, .req = req};
 	struct connection *c = ctx;
 
 	if (c->state != CONNECTION_STATE_REGISTERING) {
 		(void)control_server_exception(c->rpc, answer, "already registered");
 		return;
 	}
-	if (may_register(c, answer, req))
-		accept_registration(c, answer, req);
+	if (may_register(c, &a))
+		accept_registration(c, &a);
 }
 
 static void rpc_on_unregister(void *ctx, uint32_t answer)

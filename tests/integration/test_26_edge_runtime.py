@@ -7,6 +7,7 @@ import signal
 import socket
 
 from peers import agent as stock
+from peers import rpc
 from peers.client import Client, load_token
 from support import origin
 from support.adit import Edge
@@ -239,6 +240,86 @@ class AgentsTest(EdgeCase):
         new = self.edge.process.log()[len(before):]
         self.assertNotIn(" WRN ", new)
         self.assertNotIn(" ERR ", new)
+
+
+class RegistrationTest(EdgeCase):
+    def setUp(self):
+        super().setUp()
+        self.serve_edge()
+
+    def attempt(self, change=None, index=0, client_id=None, **options):
+        registration = stock.load_registration(self.tunnel, index, client_id)
+        if change:
+            change(registration)
+        agent = stock.Agent(("127.0.0.1", self.edge.port), self.edge.ca_file, registration,
+                            **options)
+        self.addCleanup(agent.close)
+        return agent.start()
+
+    def test_odd_version_hides_nobody(self):
+        """Cut in the middle of a character it would be no text, and no JSON."""
+        def change(registration):
+            registration.version = "v" + "\u00e9" * 60
+        self.attempt(change, captured=False).wait_registered()
+        listed = self.edge.connections()
+        self.assertEqual(len(listed), 1)
+        self.assertTrue(listed[0]["version"].startswith("v\u00e9"))
+        info = self.edge.json("tunnel", "info", "t1")
+        self.assertEqual((info["connectors"], info["connections"]), (1, 1), info)
+
+    def test_hold(self):
+        """A held place is refused with the time that is left; others are free."""
+        client_id = stock.new_client_id()
+        held = self.agent(1, client_id)
+        listed = wait_until(self.edge.connections, "the connection")
+        self.edge.admin("connection", "close", listed[0]["id"], "--hold", "1h")
+        held.wait(lambda: held.peer_closed, "the edge to close TCP")
+        again = self.attempt(index=1, client_id=client_id)
+        self.assertIsNone(again.wait_registered())
+        cause, should_retry, retry_after_ns = again.refused
+        self.assertIn("held", cause)
+        self.assertTrue(should_retry)
+        self.assertGreater(retry_after_ns, 3000 * 10**9)
+        again.wait(lambda: again.peer_closed, "the edge to close TCP")
+        self.agent(2, client_id)
+        self.agent(1, stock.new_client_id())
+
+    def test_hold_ends(self):
+        client_id = stock.new_client_id()
+        self.agent(1, client_id)
+        listed = wait_until(self.edge.connections, "the connection")
+        self.edge.admin("connection", "close", listed[0]["id"], "--hold", "1ms")
+        wait_until(lambda: self.attempt(index=1, client_id=client_id).wait_registered(),
+                   "the place to be free")
+
+    def test_too_many_connectors(self):
+        """The 33rd process is told to come back; one that leaves makes room."""
+        agents = [self.agent() for _ in range(32)]
+        late = self.attempt()
+        self.assertIsNone(late.wait_registered())
+        self.assertIn("too many connectors", late.refused[0])
+        self.assertTrue(late.refused[1])
+        agents[0].unregister()
+        agents[0].wait(lambda: agents[0].peer_closed, "the edge to close TCP")
+        wait_until(lambda: self.attempt().wait_registered(), "a place for another")
+
+    def test_agent_that_does_not_read(self):
+        """Its answers don't pile up: the connection is closed, others live."""
+        good = self.agent()
+        rude = self.attempt(auto=False)
+        rude.wait(lambda: rude.control, "the control stream")
+        # Each call is answered; python-h2 gives the credit, so take it away first.
+        rude.control.auto_credit = False
+        rude.tell(rpc.bootstrap(0) + rpc.finish(0, True))
+
+        def flood():
+            while not rude.closed:
+                rude.send(rude.control, (rpc.bootstrap(0) + rpc.finish(0, True)) * 100)
+        self.thread(flood)
+        rude.wait(lambda: rude.peer_closed or rude.closed, "the edge to close")
+        self.edge.process.wait_log("agent does not read its control stream")
+        self.assertFalse(good.closed)
+        self.assertTrue(self.edge.answers())
 
 
 class DrainTest(EdgeCase):
