@@ -93,6 +93,7 @@ int agent_run(const struct agent_options *opt)
 		supervisor_start(a.supervisor);
 		uv_run(&a.uv, UV_RUN_DEFAULT);
 		code = a.exit_code;
+		log_info("stopped", log_int("exit_code", code));
 	}
 	agent_service_end(&a);
 	credentials_wipe(&a.credentials);

@@ -19,6 +19,7 @@
 #include "ctrl/ctrl_server.h"
 
 #define READY_AFTER_MS	10000
+#define READY_AGAIN_MS	100
 #define SWEEP_EVERY_MS	10000
 #define STATUS_TEXT_MAX 128
 
@@ -81,22 +82,26 @@ int agent_service_load(struct agent *a)
 
 /* ---- systemd ---- */
 
-static void tell_status(const struct agent *a, const char *prefix)
+static int tell_status(const struct agent *a, const char *prefix)
 {
 	const struct agent_service *sv = &a->service;
 	char text[STATUS_TEXT_MAX];
 
 	snprintf(text, sizeof(text), "%sSTATUS=%s: %u of %u connections\n", prefix,
 		 health_name(sv->health), sv->n_registered, supervisor_n_uplinks(a->supervisor));
-	notify_send(text);
+	return notify_send(text);
 }
 
+static void ready_cb(uv_timer_t *timer);
+
+/* Without READY=1 systemd ends us: what its full queue refused is said again. */
 static void get_ready(struct agent *a)
 {
 	if (a->service.ready)
 		return;
-	a->service.ready = true;
-	tell_status(a, "READY=1\n");
+	a->service.ready = tell_status(a, "READY=1\n") == 0;
+	if (!a->service.ready)
+		uv_timer_start(&a->service.ready_timer, ready_cb, READY_AGAIN_MS, 0);
 }
 
 static void ready_cb(uv_timer_t *timer)
@@ -142,8 +147,8 @@ void agent_service_reloading(void)
 
 void agent_service_reloaded(struct agent *a)
 {
-	a->service.ready = true;
-	tell_status(a, "READY=1\n");
+	a->service.ready = false;
+	get_ready(a);
 }
 
 void agent_service_stopping(struct agent *a)
@@ -188,7 +193,7 @@ void agent_service_update(struct agent *a)
 	if (n > 0 && !sv->ready)
 		get_ready(a);
 	else
-		tell_status(a, "");
+		(void)tell_status(a, "");
 }
 
 void agent_service_end(struct agent *a)
