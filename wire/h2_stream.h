@@ -88,6 +88,8 @@ void h2_stream_reset_after_end(struct h2_stream *st);
 /*
  * At most @bytes may be on their way without the peer's credit, however large its window:
  * keeps one stuck stream from eating a connection window that all share. 0: no limit.
+ * Not below the share of its window that the peer credits at once (ours: an eighth), or
+ * neither side would go on.
  */
 void h2_stream_limit_in_flight(struct h2_stream *st, uint32_t bytes);
 

@@ -36,9 +36,11 @@ static void io_loop_prepare_cb(uv_prepare_t *prepare)
 
 	run_tasks(loop);
 	move_tasks(&loop->tasks, &loop->later);
-	/* Tasks left over must not wait for an event. */
+	/* Tasks left over must not wait for an event, and without any the loop may end. */
 	if (!list_is_empty(&loop->tasks))
 		uv_async_send(&loop->wakeup);
+	else
+		uv_unref((uv_handle_t *)prepare);
 }
 
 static void io_loop_wakeup_cb(uv_async_t *wakeup UNUSED)
@@ -102,8 +104,10 @@ void io_loop_buffered(struct io_loop *loop, size_t n)
 void io_loop_unbuffered(struct io_loop *loop, size_t n)
 {
 	budget_sub(&loop->budget, n);
-	if (!budget_is_over(&loop->budget))
-		move_tasks(&loop->tasks, &loop->awaiting_relief);
+	if (budget_is_over(&loop->budget) || list_is_empty(&loop->awaiting_relief))
+		return;
+	move_tasks(&loop->tasks, &loop->awaiting_relief);
+	uv_ref((uv_handle_t *)&loop->prepare);
 }
 
 uint64_t io_loop_now_ms(const struct io_loop *loop UNUSED)

@@ -51,11 +51,16 @@ static inline void io_task_init(struct io_task *task, void (*run)(struct io_task
 	task->run = run;
 }
 
-/* Idempotent until it has run; a task may post itself or others again. */
+/*
+ * Idempotent until it has run; a task may post itself or others again. The loop goes on until it
+ * has run, also without any other active handle.
+ */
 static inline void io_task_post(struct io_loop *loop, struct io_task *task)
 {
-	if (!list_is_linked(&task->node))
-		list_append(&loop->tasks, &task->node);
+	if (list_is_linked(&task->node))
+		return;
+	list_append(&loop->tasks, &task->node);
+	uv_ref((uv_handle_t *)&loop->prepare);
 }
 
 /*
@@ -64,8 +69,10 @@ static inline void io_task_post(struct io_loop *loop, struct io_task *task)
  */
 static inline void io_task_post_later(struct io_loop *loop, struct io_task *task)
 {
-	if (!list_is_linked(&task->node))
-		list_append(&loop->later, &task->node);
+	if (list_is_linked(&task->node))
+		return;
+	list_append(&loop->later, &task->node);
+	uv_ref((uv_handle_t *)&loop->prepare);
 }
 
 static inline void io_task_cancel(struct io_task *task)

@@ -109,6 +109,21 @@ static void a_task_for_later_runs_once_per_turn_and_wakes_the_loop(void **state 
 	world_deinit(&w);
 }
 
+static void tasks_keep_the_loop_alive_until_they_have_run(void **state UNUSED)
+{
+	struct world w;
+	struct counter c;
+
+	world_init(&w);
+	uv_timer_stop(&w.anchor);
+	counter_init(&c, &w, 3, io_task_post_later);
+	io_task_post_later(w.io, &c.task);
+	/* Would return at once, or never. */
+	assert_int_equal(uv_run(&w.uv, UV_RUN_DEFAULT), 0);
+	assert_int_equal(c.n_runs, 3);
+	world_deinit(&w);
+}
+
 static void relief_comes_when_the_budget_is_under_its_limit(void **state UNUSED)
 {
 	struct world w;
@@ -151,6 +166,7 @@ int main(void)
 		cmocka_unit_test(a_task_runs_once_however_often_it_was_posted),
 		cmocka_unit_test(what_a_task_posts_runs_in_the_same_turn),
 		cmocka_unit_test(a_task_for_later_runs_once_per_turn_and_wakes_the_loop),
+		cmocka_unit_test(tasks_keep_the_loop_alive_until_they_have_run),
 		cmocka_unit_test(relief_comes_when_the_budget_is_under_its_limit),
 		cmocka_unit_test(windows_that_do_not_fit_are_refused),
 	};

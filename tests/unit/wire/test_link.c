@@ -104,6 +104,30 @@ static void bounded_loops_go_on_by_themselves(void **state UNUSED)
 	world_deinit(&w);
 }
 
+static void over_the_budget_the_window_is_withheld(void **state UNUSED)
+{
+	static struct world w;
+	const size_t much = 100 * 1024 * 1024;
+	size_t stalled_at = 0;
+
+	start_talking(&w, BULK, 0);
+	world_connect(&w);
+	io_loop_buffered(w.io, much);
+	open_stream(&w.a, &talkers[0]);
+	while (stalled_at == 0 || talkers[1].received > stalled_at) {
+		stalled_at = talkers[1].received;
+		turn_on(&w);
+	}
+	assert_true(stalled_at <= link_limits.conn_window_bytes);
+	assert_true(stalled_at > link_limits.conn_window_bytes - 64 * 1024);
+	assert_idle(&w);
+	/* Not on its own: the relays have drained. */
+	io_loop_unbuffered(w.io, much);
+	TURN_UNTIL(&w, talkers[0].closed && talkers[1].closed);
+	assert_int_equal(talkers[1].received, BULK);
+	world_deinit(&w);
+}
+
 /* ---- last words ---- */
 
 static struct h2_queue last_words;
@@ -395,6 +419,7 @@ int main(void)
 		cmocka_unit_test(an_ended_half_leaves_the_other_open),
 		cmocka_unit_test(a_slow_reader_gets_it_all),
 		cmocka_unit_test(bounded_loops_go_on_by_themselves),
+		cmocka_unit_test(over_the_budget_the_window_is_withheld),
 		cmocka_unit_test(queued_answers_are_heard_before_a_close),
 		cmocka_unit_test(a_foreign_ca_is_refused),
 		cmocka_unit_test(a_wrong_name_is_refused),
