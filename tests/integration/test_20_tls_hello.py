@@ -116,10 +116,12 @@ class TlsHelloTest(Case):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
-        # Data in the middle of a handshake would end s_client for another reason.
-        before = b""
-        while b"PRI * HTTP/2.0" not in before:
-            before += process.stdout.read1(65536)
+        # After the edge's preface: data in the middle of a handshake would be the error then.
+        seen = b""
+        while b"PRI * HTTP/2.0" not in seen:
+            piece = process.stdout.read1(65536)
+            self.assertTrue(piece, seen)
+            seen += piece
         # s_client's command for it; its input stays open, so the edge's answer ends it.
         process.stdin.write(b"R\n")
         process.stdin.flush()

@@ -29,7 +29,7 @@ class AgentTest(Case):
         self.edge.wait_registered(4)
 
     def sets(self):
-        return [(c.index(), ad) for c in self.edge.connections for ad in c.advertised]
+        return list(self.edge.advertised)
 
     def states(self):
         return {r["network"]: (r["state"], r.get("reason", "")) for r in self.agent.routes()}
@@ -77,8 +77,7 @@ class AgentTest(Case):
             self.edge.on_advertise = scripted.accept_all
             conn.reply(rpc.verdicts(call.id, [], send_all=True))
         self.edge.on_advertise = forgot
-        holder = [c for c in self.edge.connections if c.advertised][-1]
-        holder.close()
+        self.edge.registered()[self.sets()[1][0]].close()
         wait_until(lambda: len(self.sets()) == 4, "the whole set")
         self.assertEqual([ad.hash_only for _, ad in self.sets()], [False, True, True, False])
         self.agent.wait_accepted()

@@ -131,6 +131,7 @@ class Connection(H2Connection):
     def _call(self, call):
         if call.interface == rpc.ROUTES and self.edge.announce_adit:
             self.advertised.append(rpc.Advertisement(call.params))
+            self.edge.advertised.append((self.index(), self.advertised[-1]))
             self.edge.on_advertise(self, call)
         elif call.interface != rpc.REGISTRATION:
             self.reply(rpc.exception(call.id, "no such interface", kind=3))
@@ -207,6 +208,7 @@ class Edge:
         self.on_advertise = accept_all
         self.on_unregister = answer_unregister_and_close
         self.connections = []
+        self.advertised = []        # (index, Advertisement) of all connections, in order
         self.server_names = []
         self.context.sni_callback = self._note_name
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
