@@ -38,6 +38,18 @@ static bool is_missing(const struct edge_settings *s, struct diag *diag)
 	return true;
 }
 
+/* Links and group bits are left to the administrator: certbot and ssl-cert use both. */
+static bool is_exposed(const char *key_file, struct diag *diag)
+{
+	struct stat st;
+
+	if (stat(key_file, &st) < 0 || !(st.st_mode & S_IRWXO))
+		return false;
+	diag_add(diag, DIAG_ERROR, 0, "%s: open to everybody (mode %04o); run: chmod o= '%s'",
+		 key_file, (unsigned int)(st.st_mode & 07777), key_file);
+	return true;
+}
+
 int edge_certificate_load(struct edge *e, const struct edge_settings *settings, struct diag *diag)
 {
 	struct edge_certificate now = {.mtime_ns = mtime_of(settings->certificate_file)};
@@ -47,6 +59,8 @@ int edge_certificate_load(struct edge *e, const struct edge_settings *settings, 
 
 	if (is_missing(settings, diag))
 		return -ENOENT;
+	if (is_exposed(settings->key_file, diag))
+		return -EPERM;
 	r = tls_context_new_listener(&ctx, settings->certificate_file, settings->key_file, diag);
 	if (r < 0)
 		return r;

@@ -72,11 +72,8 @@ void link_keep_error(struct link *l, const char *text)
 
 static void send_ping(struct link *l, uint64_t now_ms)
 {
-	uint64_t id;
-
-	if (!liveness_ping_due(&l->liveness, now_ms, tcp_socket_bytes_acked(l->fd), &id))
+	if (!liveness_ping_due(&l->liveness, now_ms, tcp_socket_bytes_acked(l->fd)))
 		return;
-	(void)id;
 	/* The opaque value is the time, so that the answer carries the round trip. */
 	l->ping_us = clock_monotonic_us();
 	(void)h2_session_ping(l->session, l->ping_us);
@@ -288,7 +285,7 @@ static void session_on_ping_ack(void *ctx, uint64_t opaque)
 	/* An answer to anything but our last question is not counted. */
 	if (opaque != l->ping_us || l->liveness.ping_sent_ms == 0)
 		return;
-	liveness_on_ping_ack(&l->liveness, l->liveness.ping_id, clock_monotonic_us() - opaque);
+	liveness_on_ping_ack(&l->liveness, clock_monotonic_us() - opaque);
 	set_suspect(l, false);
 	link_schedule(l);
 }

@@ -25,7 +25,7 @@ static void sample(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked)
 	l->moved_ms = now_ms;
 }
 
-bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked, uint64_t *idp)
+bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked)
 {
 	if (l->mode != LIVENESS_PINGS || now_ms < l->next_ping_ms)
 		return false;
@@ -35,13 +35,12 @@ bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked
 		return false;
 	sample(l, now_ms, bytes_acked);
 	l->ping_sent_ms = now_ms;
-	*idp = ++l->ping_id;
 	return true;
 }
 
-void liveness_on_ping_ack(struct liveness *l, uint64_t id, uint64_t rtt_us)
+void liveness_on_ping_ack(struct liveness *l, uint64_t rtt_us)
 {
-	if (id != l->ping_id || l->ping_sent_ms == 0)
+	if (l->ping_sent_ms == 0)
 		return;
 	l->ping_sent_ms = 0;
 	l->rtt_us = rtt_us;

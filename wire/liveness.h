@@ -39,7 +39,6 @@ struct liveness {
 	uint64_t last_read_ms;
 	uint64_t next_ping_ms;
 	uint64_t ping_sent_ms; /* of the PING that is not answered; 0: none */
-	uint64_t ping_id;      /* of the last PING */
 	uint64_t bytes_acked;  /* as last seen */
 	uint64_t moved_ms;     /* when it was last seen to change */
 	uint64_t rtt_us;       /* of the last answered PING; 0: none yet */
@@ -48,10 +47,10 @@ struct liveness {
 void liveness_init(struct liveness *l, enum liveness_mode mode, uint64_t now_ms);
 void liveness_on_read(struct liveness *l, uint64_t now_ms);
 
-/* True when a PING is due: send one with the opaque value *@idp. @bytes_acked as below. */
-bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked, uint64_t *idp);
-/* @now_us - @sent_us is taken as round-trip time if @id is the last PING's. */
-void liveness_on_ping_ack(struct liveness *l, uint64_t id, uint64_t rtt_us);
+/* True when a PING is due: send one now. Never two at a time. @bytes_acked as below. */
+bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked);
+/* The answer to that PING (no other) came after @rtt_us. */
+void liveness_on_ping_ack(struct liveness *l, uint64_t rtt_us);
 
 /*
  * @bytes_acked: TCP_INFO's count of bytes acknowledged by the peer's TCP

@@ -99,7 +99,11 @@ class Start(Admin):
             self.assertEqual(code, 78, text)
             self.assertIn(reason, text)
             self.assertNotIn("adit-edge init", text)
-
+        os.chmod(key, 0o604)
+        self.addCleanup(os.chmod, key, 0o600)
+        code, text = self.run_edge("new", certificate=cert, key=key)
+        self.assertEqual(code, 78, text)
+        self.assertIn(f"{key}: open to everybody (mode 0604); run: chmod o= '{key}'", text)
 
     def openssl(self, *argv):
         subprocess.run(["openssl", *argv], check=True, capture_output=True, timeout=60)
