@@ -94,13 +94,34 @@ static void log_end(const struct connection *c, const char *why)
 		 log_int("duration_ms", (int64_t)(clock_boot_ms() - c->opened_ms)));
 }
 
-void connection_close(struct connection *c, const char *why)
+static void end(struct connection *c, const char *why, enum link_end end)
 {
-	if (c->state == CONNECTION_STATE_CLOSED)
-		return;
 	log_end(c, why);
 	connection_set_state(c, CONNECTION_STATE_CLOSED, UINT64_MAX);
-	link_close(c->link, LINK_END_LOCAL);
+	link_close(c->link, end);
+}
+
+void connection_close(struct connection *c, const char *why)
+{
+	if (c->state != CONNECTION_STATE_CLOSED)
+		end(c, why, LINK_END_LOCAL);
+}
+
+bool connection_evict_stranger(struct edge *e)
+{
+	struct list *pos;
+
+	list_for_each (pos, &e->connections) {
+		struct connection *c = list_entry(pos, struct connection, node);
+
+		if (c->state != CONNECTION_STATE_OPENING &&
+		    c->state != CONNECTION_STATE_REGISTERING)
+			continue;
+		/* As after a time-out: without a goodbye that would keep the place. */
+		end(c, "not registered yet, and its place is needed", LINK_END_TIMEOUT);
+		return true;
+	}
+	return false;
 }
 
 static void close_if_idle(struct connection *c)

@@ -66,6 +66,11 @@ void connection_new(struct edge *e, struct link *link);
 
 /* Flushes, then closes TCP; frees nothing yet. @why for the log. */
 void connection_close(struct connection *c, const char *why);
+/*
+ * Closes the oldest connection that hasn't registered; its place is free in this turn of the
+ * loop. False: there is none.
+ */
+bool connection_evict_stranger(struct edge *e);
 /* GOAWAY and no new streams; closes when the last has ended or at @deadline_ms (boot clock;
  * UINT64_MAX: none). @why, a literal, for the log. */
 void connection_drain(struct connection *c, uint64_t deadline_ms, const char *why);

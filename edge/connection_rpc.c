@@ -41,7 +41,8 @@ static void log_attempt(const struct connection *c, const struct attempt *a, enu
 	       log_text("connector", uuid_format(&a->req->client_id, connector)),
 	       log_int("index", a->req->conn_index),
 	       log_text("peer", endpoint_format(link_peer(c->link), peer)),
-	       log_text("version", a->req->version), log_text("reason", reason), LOG_END);
+	       log_text("version", a->req->version), reason ? log_text("reason", reason) : LOG_END,
+	       LOG_END);
 }
 
 /* @retry_after_ms < 0: not worth a retry. Returns false. */

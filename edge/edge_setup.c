@@ -22,6 +22,9 @@
 
 #define TICK_MS 1000
 
+/* Links that end in the turn in which others take their places. */
+#define CHANGING_PLACES 64
+
 /* systemd wants a sign of life twice per period. */
 static uint64_t tick_ms(void)
 {
@@ -109,7 +112,7 @@ static int open_control(struct edge *e, struct diag *diag)
 void edge_set_budget(struct edge *e, const struct edge_settings *settings)
 {
 	const struct edge_limits *l = &settings->limits;
-	size_t n_links = (size_t)l->max_connections + l->max_clients;
+	size_t n_links = (size_t)l->max_connections + l->max_clients + CHANGING_PLACES;
 
 	e->io->budget.hard_bytes = e->io->budget.soft_bytes + n_links * EDGE_WINDOW_BYTES;
 }

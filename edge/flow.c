@@ -135,7 +135,12 @@ void flow_tick(struct flow *f, uint64_t now_ms)
 
 /* ---- relaying ---- */
 
-static const char *relay_end_text(const struct relay_result *result)
+static bool has_lost_connection(const struct flow *f)
+{
+	return !f->connection || f->connection->state == CONNECTION_STATE_CLOSED;
+}
+
+static const char *end_text(const struct flow *f, const struct relay_result *result)
 {
 	static const char *const texts[] = {
 		[RELAY_END_CLEAN] = "ok",
@@ -144,6 +149,8 @@ static const char *relay_end_text(const struct relay_result *result)
 		[RELAY_END_ABORTED] = "cut",
 	};
 
+	if (result->end == RELAY_END_B_RESET && has_lost_connection(f))
+		return "connection lost";
 	return texts[result->end];
 }
 
@@ -151,7 +158,7 @@ static void on_relay_done(void *ctx, const struct relay_result *result)
 {
 	struct flow *f = ctx;
 
-	log_flow(f, "stream ended", relay_end_text(result), result->a_to_b_bytes,
+	log_flow(f, "stream ended", end_text(f, result), result->a_to_b_bytes,
 		 result->b_to_a_bytes);
 	flow_free(f);
 }

@@ -165,7 +165,7 @@ void ingress_new(struct edge *e, struct link *link)
 	(void)link_start(link, H2_ROLE_ACCEPTOR, &limits, LIVENESS_PINGS);
 }
 
-void ingress_close(struct ingress *in, const char *why)
+static void end(struct ingress *in, const char *why, enum link_end end)
 {
 	char peer[ENDPOINT_TEXT_MAX];
 
@@ -173,7 +173,28 @@ void ingress_close(struct ingress *in, const char *why)
 	log_info("client link cut", log_text("client", *in->client_name ? in->client_name : NULL),
 		 log_text("peer", endpoint_format(link_peer(in->link), peer)),
 		 log_text("reason", why));
-	link_close(in->link, LINK_END_LOCAL);
+	link_close(in->link, end);
+}
+
+void ingress_close(struct ingress *in, const char *why)
+{
+	end(in, why, LINK_END_LOCAL);
+}
+
+bool ingress_evict_stranger(struct edge *e)
+{
+	struct list *pos;
+
+	list_for_each (pos, &e->clients) {
+		struct ingress *in = list_entry(pos, struct ingress, node);
+
+		if (in->deadline_ms == UINT64_MAX)
+			continue;
+		/* As after a time-out: without a goodbye that would keep the place. */
+		end(in, "no valid token yet, and its place is needed", LINK_END_TIMEOUT);
+		return true;
+	}
+	return false;
 }
 
 void ingress_drain(struct ingress *in)

@@ -9,6 +9,7 @@
  * or network, 405 not CONNECT, 407 token missing or not valid, 502, 503, 504 as the agent says.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -37,6 +38,11 @@ struct ingress {
 /* Takes @link over from the listener's on_secure. */
 void ingress_new(struct edge *e, struct link *link);
 void ingress_close(struct ingress *in, const char *why);
+/*
+ * Closes the oldest link that showed no valid token; its place is free in this turn of the
+ * loop. False: there is none.
+ */
+bool ingress_evict_stranger(struct edge *e);
 /* GOAWAY; streams that are open go on. */
 void ingress_drain(struct ingress *in);
 void ingress_tick(struct ingress *in, uint64_t now_ms);

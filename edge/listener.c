@@ -64,15 +64,23 @@ static void newcomer_free(struct newcomer *n)
 	free(n);
 }
 
+/* Strangers must not keep out those who could show a token or a tunnel's secret. */
+static bool has_place(struct edge *e, bool is_client)
+{
+	const struct edge_limits *l = &e->settings->limits;
+
+	if (is_client)
+		return e->n_clients < l->max_clients || ingress_evict_stranger(e);
+	return e->n_connections < l->max_connections || connection_evict_stranger(e);
+}
+
 static void link_on_secure(void *ctx, struct link *link)
 {
 	struct newcomer *n = ctx;
 	struct edge *e = n->listener->edge;
 	bool is_client = link_alpn(link) != NULL;
-	bool full = is_client ? e->n_clients >= e->settings->limits.max_clients
-			      : e->n_connections >= e->settings->limits.max_connections;
 
-	if (full) {
+	if (!has_place(e, is_client)) {
 		log_warn(is_client ? "too many clients" : "too many connections");
 		link_close(link, LINK_END_LIMIT);
 		return;

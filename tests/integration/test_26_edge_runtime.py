@@ -57,6 +57,15 @@ class EdgeCase(Case):
         self.assertIsNotNone(agent.start().wait_registered(), agent.refused)
         return agent
 
+    def attempt(self, change=None, index=0, client_id=None, **options):
+        registration = stock.load_registration(self.tunnel, index, client_id)
+        if change:
+            change(registration)
+        agent = stock.Agent(("127.0.0.1", self.edge.port), self.edge.ca_file, registration,
+                            **options)
+        self.addCleanup(agent.close)
+        return agent.start()
+
     def client(self, **options):
         client = Client(("127.0.0.1", self.edge.port), self.edge.ca_file, self.token, **options)
         self.addCleanup(client.close)
@@ -247,15 +256,6 @@ class RegistrationTest(EdgeCase):
         super().setUp()
         self.serve_edge()
 
-    def attempt(self, change=None, index=0, client_id=None, **options):
-        registration = stock.load_registration(self.tunnel, index, client_id)
-        if change:
-            change(registration)
-        agent = stock.Agent(("127.0.0.1", self.edge.port), self.edge.ca_file, registration,
-                            **options)
-        self.addCleanup(agent.close)
-        return agent.start()
-
     def test_odd_version_hides_nobody(self):
         """Cut in the middle of a character it would be no text, and no JSON."""
         def change(registration):
@@ -372,6 +372,31 @@ class BoundsTest(EdgeCase):
         stranger.wait(lambda: stranger.peer_closed, "the edge to close")
         self.agent()
         self.open_echo(self.client())
+
+    def test_strangers_make_room(self):
+        """Who has shown nothing doesn't keep out who can; who has, stays."""
+        self.serve_edge("limits:\n  max-clients: 3\n  max-connections: 2\n")
+        self.agent()
+        client = self.client()
+        stream = self.open_echo(client)
+        clients = [self.client() for _ in range(6)]
+        silent = [self.attempt(auto=False) for _ in range(4)]
+        for agent in silent[:-1]:
+            agent.wait(lambda a=agent: a.closed, "strangers to be sent away")
+        for other in clients[:-2]:
+            other.wait(lambda o=other: o.closed, "strangers to be sent away")
+        agent = self.agent()
+        second = self.client()
+        self.open_echo(second)
+        self.open_echo(self.client())
+        # Now each place is earned.
+        late = Client(("127.0.0.1", self.edge.port), self.edge.ca_file, self.token)
+        self.addCleanup(late.close)
+        late.start().wait(lambda: late.peer_closed or late.closed, "the edge to close")
+        late = self.attempt(auto=False)
+        late.wait(lambda: late.peer_closed or late.closed, "the edge to close")
+        self.echo(client, stream)
+        self.assertFalse(agent.closed or second.closed)
 
     def test_revoked_client_loses_its_link(self):
         self.serve_edge()

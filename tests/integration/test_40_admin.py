@@ -83,6 +83,16 @@ class Start(Admin):
         self.assertEqual(code, 1, text)
         self.assertIn(f"{self.address}: Address already in use", text)
 
+    def test_control_socket(self):
+        self.check("init", "--state-directory", self.path("other"), socket=False)
+        missing = self.path("none/edge.sock")
+        for path, reason in ((missing, f"the folder {self.path('none')} is missing"),
+                             (self.config, "something that is no socket")):
+            code, text = self.run_edge("other", control_socket=path)
+            self.assertEqual(code, 1, text)
+            self.assertIn(f"control socket {path}: {reason}", text)
+            self.assertTrue(os.path.exists(self.config))
+
     def test_certificates(self):
         code, text = self.run_edge("new")
         self.assertEqual(code, 78, text)
