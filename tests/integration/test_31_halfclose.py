@@ -41,6 +41,7 @@ class HalfCloseTest(Case):
         process.stdin.write(late)
         process.stdin.close()
         self.assertEqual(process.wait(), 0, process.log_tail())
+        wait_until(lambda: behaviour.received, "the origin to see our end")
         self.assertEqual(behaviour.received, [origin.sha256(late)])
 
     def one_byte_stream(self, behaviour):
