@@ -5,6 +5,7 @@ from support import origin
 from support.case import Case, main
 from support.shaper import Shaper
 from support.stack import Stack, serve
+from support.waiting import wait_until
 
 N = 8_000_000
 MBIT = 1_000_000 // 8
@@ -34,6 +35,7 @@ class SlowPathTest(Case):
         self.assertEqual(bytes(got), data)
         feeder.join(60)
         self.assertEqual(process.wait(), 0, process.log_tail())
+        wait_until(lambda: behaviour.received, "the origin to see our end")
         self.assertEqual(behaviour.received, [origin.sha256(up)])
         self.assertEqual(shaper.accepted, 4, "a connection was replaced")
         for c in stack.agent.connections():
