@@ -81,6 +81,12 @@ static void tick_all(struct edge *e, uint64_t now_ms)
 
 static void finish(struct edge *e);
 
+/* Without READY=1 systemd ends us: what its full queue refused is said again by the tick. */
+void edge_tell_ready(struct edge *e)
+{
+	e->is_ready = notify_send("READY=1\nSTATUS=serving\n") == 0;
+}
+
 void edge_tick_cb(uv_timer_t *timer)
 {
 	struct edge *e = timer->data;
@@ -92,6 +98,8 @@ void edge_tick_cb(uv_timer_t *timer)
 	listener_tick(e->listener);
 	ctrl_server_sweep(e->ctrl, uv_now(e->uv));
 	edge_certificate_check(e, now_ms);
+	if (!e->is_ready && e->drain_until_ms == 0)
+		edge_tell_ready(e);
 	if (notify_watchdog_ms() > 0)
 		(void)notify_send("WATCHDOG=1");
 	if (e->drain_until_ms != 0 && (list_is_empty(&e->flows) || now_ms >= e->drain_until_ms))
@@ -186,7 +194,7 @@ static void init(struct edge *e, uv_loop_t *uv, struct edge_settings *settings,
 static void serve(struct edge *e)
 {
 	log_info("edge started", log_text("state_directory", e->boot->state_dir));
-	(void)notify_send("READY=1\nSTATUS=serving");
+	edge_tell_ready(e);
 	edge_certificate_check(e, clock_boot_ms());
 	(void)uv_run(e->uv, UV_RUN_DEFAULT);
 	log_info("edge stopped");

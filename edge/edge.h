@@ -71,6 +71,7 @@ struct edge {
 	uint32_t n_clients;
 	uint64_t started_ms;	 /* clock_boot_ms() */
 	uint64_t drain_until_ms; /* 0: not shutting down */
+	bool is_ready;		 /* READY=1 has reached systemd */
 	struct edge_certificate certificate;
 	uv_signal_t signals[3];
 	uv_timer_t timer;

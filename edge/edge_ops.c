@@ -34,8 +34,8 @@ static struct json_t *op_status(void *ctx)
 			 (int)e->n_connections, "client_connections", (int)e->n_clients, "routes",
 			 (int)route_table_size(edge_model_routes(e->model)), "draining",
 			 (int)(e->drain_until_ms != 0), "buffered_bytes",
-			 (json_int_t)e->io->budget.used_bytes, "buffer_limit_bytes",
-			 (json_int_t)e->io->budget.hard_bytes);
+			 (json_int_t)e->io->budget.used_bytes, "buffer_budget_bytes",
+			 (json_int_t)e->io->budget.soft_bytes);
 }
 
 static bool is_listed(const struct connection *c, const struct uuid *tunnel)

@@ -13,6 +13,8 @@ struct json_t; /* jansson's */
 
 void edge_signal_cb(uv_signal_t *signal, int number);
 void edge_tick_cb(uv_timer_t *timer);
+/* At the start and after a reload. */
+void edge_tell_ready(struct edge *e);
 
 /* ---- edge_setup.c ---- */
 

@@ -140,6 +140,6 @@ int edge_reload(struct edge *e, json_t **resultp, char *why)
 			json_decref(result);
 	}
 	diag_deinit(&diag);
-	(void)notify_send("READY=1\nSTATUS=serving\n");
+	edge_tell_ready(e);
 	return r < 0 ? -EINVAL : 0;
 }
