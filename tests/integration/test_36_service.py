@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
 
 from support import adit, origin
@@ -21,15 +20,19 @@ class Notifications:
         self.messages = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
-        case.addCleanup(self._socket.close)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = case.thread(self._run)
+        case.addCleanup(self._stop)
+
+    def _stop(self):
+        """Ends the thread before its socket: a recv() that is late would read from whatever gets
+        the descriptor's number next, the next test's notifications for one."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self.path)
+        self._thread.join(60)
+        self._socket.close()
 
     def _run(self):
-        while True:
-            try:
-                text = self._socket.recv(65536).decode()
-            except OSError:
-                return
+        while text := self._socket.recv(65536).decode():
             message = dict(line.split("=", 1) for line in text.splitlines() if line)
             message["arrived_us"] = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             self.messages.append(message)

@@ -54,6 +54,7 @@ class _Flow:
         self.agent.respond(self.stream, ACK)
         threading.Thread(target=self._to_origin, daemon=True).start()
         self._from_origin()
+        self.sock.close()
 
     def _to_origin(self):
         while (data := self.inbox.get()) is not None:
@@ -82,7 +83,6 @@ class _Flow:
                 self.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            self.sock.close()
             if self.stream.reset is not None:
                 return
             self.agent.end(self.stream)

@@ -228,6 +228,7 @@ class Edge:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
+                self._listener.close()
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -253,6 +254,5 @@ class Edge:
             self._listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self._listener.close()
         for conn in self.connections:
             conn.close()

@@ -29,10 +29,11 @@ class Origin:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                return
+                break
             self.accepted += 1
             self.sockets.append(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listener.close()
 
     def _serve(self, sock):
         try:
@@ -43,13 +44,13 @@ class Origin:
             sock.close()
 
     def close(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for sock in self.sockets:
-            sock.close()
+        """Wakes all threads; each closes its own socket. Were it closed here, a thread on its way
+        into recv() would read from whatever gets the descriptor's number next."""
+        for sock in [self._listener, *self.sockets]:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 def echo(sock):

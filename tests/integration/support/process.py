@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes: started with a log, stopped by their own pid, never by name."""
 
+import atexit
 import ctypes
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 
 from support.waiting import wait_until
 
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
                    "WARNING: ThreadSanitizer", "AddressSanitizer:DEADLYSIGNAL")
-_handed_out = set()
+_locks = []
 _libc = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -22,14 +26,31 @@ def _die_with_parent():
 
 
 def free_port():
-    """A TCP port that nothing uses now, never the same twice in this process."""
+    """A TCP port below the range of outgoing connections that no other test has: its lock file
+    is held as long as this process lives."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        top = int(f.read().split()[0])
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
+        port = random.randrange(10240, max(top, 16384))
+        lock = open(os.path.join(tempfile.gettempdir(), f"adit-test-port-{port}.lock"), "wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        atexit.register(_unlink, lock.name)
+        return port
+
+
+def _unlink(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 class Process:
