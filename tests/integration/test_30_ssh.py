@@ -55,7 +55,10 @@ class SshTest(Case):
         self.assertIn(b"127.0.0.1", done.stdout)
         done = self.ssh("kill -TERM $$")
         self.assertNotEqual(done.returncode, 0)
-        # A login shell with a terminal, driven by its stdin.
+
+    def test_login_with_a_terminal(self):
+        """A login shell, driven by its stdin."""
+        need("pty")
         done = subprocess.run(["ssh", "-tt", *self.options, self.target], input=b"tty\nexit 3\n",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT_S)
         self.assertEqual(done.returncode, 3, done.stderr)

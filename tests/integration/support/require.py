@@ -6,6 +6,7 @@ below) contains it: then the test fails, so that CI cannot lose tests silently.
 """
 
 import functools
+import grp
 import os
 import shutil
 import subprocess
@@ -31,7 +32,21 @@ def _has_h2():
     return True
 
 
+def _has_pty():
+    """An sshd of our own can't change a terminal's group: it must be right from the start."""
+    if os.geteuid() == 0:
+        return True
+    master, slave = os.openpty()
+    try:
+        return os.fstat(slave).st_gid == grp.getgrnam("tty").gr_gid
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
 CHECKS = {
+    "root": lambda: os.geteuid() == 0,
+    "pty": _has_pty,
     "netns": lambda: _runs("unshare", "--net", "ip", "link", "set", "lo", "up"),
     "tun": lambda: os.access("/dev/net/tun", os.R_OK | os.W_OK),
     "sshd": lambda: all(shutil.which(p) for p in ("sshd", "ssh", "scp", "sftp", "ssh-keygen")),
