@@ -44,7 +44,7 @@ int relay_keep(struct relay_side *side, const uint8_t *data, size_t n)
 	return r;
 }
 
-static void drop_queue(struct relay_side *side)
+void relay_drop_queue(struct relay_side *side)
 {
 	size_t n = buf_len(&side->queue);
 
@@ -209,7 +209,7 @@ static void settle_stream(struct relay_side *side)
 	}
 	if (!from->stream && !is_fd(from)) {
 		/* Nobody is left to take what this one still sends. */
-		drop_queue(side);
+		relay_drop_queue(side);
 		h2_stream_reset_after_end(side->stream);
 	}
 	if (may_tell_end(from) || !buf_is_empty(&from->queue))
@@ -219,7 +219,7 @@ static void settle_stream(struct relay_side *side)
 static void settle_fd(struct relay *r)
 {
 	if ((r->b.bits & SIDE_FAILED) || (r->a.bits & SIDE_FAILED)) {
-		drop_queue(&r->b);
+		relay_drop_queue(&r->b);
 		r->a.bits |= SIDE_OUT_ENDED;
 		return;
 	}
@@ -254,8 +254,8 @@ static void finish(struct relay *r)
 
 	r->finished = true;
 	io_task_cancel(&r->task);
-	drop_queue(&r->a);
-	drop_queue(&r->b);
+	relay_drop_queue(&r->a);
+	relay_drop_queue(&r->b);
 	buf_deinit(&r->a.queue);
 	buf_deinit(&r->b.queue);
 	r->done(r->ctx, &result);

@@ -140,11 +140,7 @@ static void on_readable(struct relay *r)
 /* What arrived for a descriptor that takes no more is dropped, its credit given. */
 static void fail_output(struct relay *r, int error)
 {
-	size_t n = buf_len(&r->b.queue);
-
-	io_loop_unbuffered(r->loop, n);
-	buf_consume(&r->b.queue, n);
-	r->b.taken_bytes += n;
+	relay_drop_queue(&r->b);
 	r->a.bits |= SIDE_OUT_ENDED;
 	want_writable(r, false);
 	/* What the target said before it closed may still be read: that read finds the end. */

@@ -71,6 +71,8 @@ void relay_post(struct relay *r);
 void relay_took(struct relay_side *side, size_t n);
 /* Keeps @data in the side's queue. 0 or -errno. */
 int relay_keep(struct relay_side *side, const uint8_t *data, size_t n);
+/* What waits in the side's queue is given up; its credit will be given. */
+void relay_drop_queue(struct relay_side *side);
 /* @side ended by @error (negative errno, or 0 for a reset). */
 void relay_fail(struct relay_side *side, int error);
 
