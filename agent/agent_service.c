@@ -138,11 +138,7 @@ void agent_service_start(struct agent *a)
 
 void agent_service_reloading(void)
 {
-	char text[STATUS_TEXT_MAX];
-
-	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
-		 (unsigned long long)clock_monotonic_us());
-	notify_send(text);
+	(void)notify_reloading(clock_monotonic_us());
 }
 
 void agent_service_reloaded(struct agent *a)

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 
 #define USEC_PER_MSEC 1000
+#define RELOADING_MAX 64 /* both lines with the largest number */
 
 /* '@' stands for the NUL that starts an abstract name; its length is exact, without a NUL. */
 static int fill_address(const char *path, struct sockaddr_un *sun, socklen_t *n_sunp)
@@ -51,6 +52,15 @@ int notify_send(const char *state)
 		   n_sun) < 0)
 		return -errno;
 	return 0;
+}
+
+int notify_reloading(uint64_t monotonic_us)
+{
+	char text[RELOADING_MAX];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+		 (unsigned long long)monotonic_us);
+	return notify_send(text);
 }
 
 /* Digits only: strtoull() alone would take "-1" and " 5". */

@@ -14,6 +14,12 @@
 /* Sends @state (lines such as "READY=1\nSTATUS=..."). 0, also when nobody listens; or -errno. */
 int notify_send(const char *state);
 
+/*
+ * Tells that the configuration is being read again, since @monotonic_us (clock_monotonic_us());
+ * READY=1 ends it. As notify_send().
+ */
+int notify_reloading(uint64_t monotonic_us);
+
 /* The watchdog period in ms (WATCHDOG_USEC, WATCHDOG_PID checked), or 0. Ping at half of it. */
 uint64_t notify_watchdog_ms(void);
 

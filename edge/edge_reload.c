@@ -15,17 +15,6 @@
 #include "base/notify.h"
 #include "edge/edge_private.h"
 
-#define NOTIFY_MAX 128
-
-static void tell_reloading(void)
-{
-	char text[NOTIFY_MAX];
-
-	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
-		 (unsigned long long)clock_monotonic_us());
-	(void)notify_send(text);
-}
-
 static bool has_ca(const struct edge *e, const struct edge_settings *new, struct diag *diag)
 {
 	if (strcmp(new->ca_file, e->settings->ca_file) == 0 || access(new->ca_file, R_OK) == 0)
@@ -125,7 +114,7 @@ int edge_reload(struct edge *e, json_t **resultp, char *why)
 		snprintf(why, EDGE_RELOAD_WHY_MAX, "the edge is shutting down");
 		return -ESHUTDOWN;
 	}
-	tell_reloading();
+	(void)notify_reloading(clock_monotonic_us());
 	diag_init(&diag, e->source->config_path);
 	r = load(e, &new, &diag);
 	if (r < 0) {
