@@ -43,12 +43,12 @@ static enum stream_error find_way(const struct edge_model *m, struct decision *d
 
 enum stream_error decide(const struct edge_model *m, const struct edge_client *client,
 			 const char *network, const struct endpoint *destination,
-			 struct decision *decisionp)
+			 enum transport transport, struct decision *decisionp)
 {
 	const struct vnet *v = vnet_table_resolve(edge_model_vnets(m), network);
 	struct decision *d = decisionp;
 
-	*d = (struct decision){.destination = *destination};
+	*d = (struct decision){.destination = *destination, .transport = transport};
 	d->destination.ip = ip_canonical(&destination->ip);
 	if (client->n_grants == 0 || client->revoked_ms != 0) {
 		d->reason = STREAM_ERROR_NOT_GRANTED;

@@ -16,13 +16,15 @@
 #include "base/uuid.h"
 #include "edge/model.h"
 #include "routing/route_table.h"
+#include "routing/transport.h"
 #include "wire/proto.h"
 
 struct decision {
 	enum stream_error reason;    /* NONE: allowed */
-	struct endpoint destination; /* canonical */
-	struct uuid vnet;	     /* set when the network is known */
-	struct route route;	     /* the matched one; set when allowed or CONNECTOR_DOWN */
+	struct endpoint destination; /* canonical; port 0 with TRANSPORT_ICMP */
+	enum transport transport;
+	struct uuid vnet;   /* set when the network is known */
+	struct route route; /* the matched one; set when allowed or CONNECTOR_DOWN */
 	struct uuid connectors[EDGE_CONNECTORS_MAX]; /* live ones that serve it (client ids) */
 	size_t n_connectors;			     /* > 0 when allowed */
 };
@@ -34,4 +36,4 @@ struct decision {
  */
 enum stream_error decide(const struct edge_model *m, const struct edge_client *client,
 			 const char *network, const struct endpoint *destination,
-			 struct decision *decisionp);
+			 enum transport transport, struct decision *decisionp);

@@ -74,7 +74,7 @@ static void on_access_changed(void *ctx, const struct uuid *client_id)
 			continue;
 		if (client)
 			error = decide(e->model, client, uuid_format(&f->decision.vnet, network),
-				       &f->decision.destination, &now);
+				       &f->decision.destination, f->decision.transport, &now);
 		if (!may_go_on(error))
 			flow_cut(f, error, "no longer granted");
 	}

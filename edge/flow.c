@@ -325,7 +325,8 @@ static enum stream_error decide_again(struct flow *f)
 	if (!client)
 		return STREAM_ERROR_UNAUTHENTICATED;
 	uuid_format(&d->vnet, network);
-	if (decide(f->edge->model, client, network, &destination, d) != STREAM_ERROR_NONE)
+	if (decide(f->edge->model, client, network, &destination, d->transport, d) !=
+	    STREAM_ERROR_NONE)
 		return d->reason == STREAM_ERROR_CONNECTOR_DOWN ? f->failure : d->reason;
 	for (size_t i = 0; i < d->n_connectors; i++) {
 		if (!is_leaving(f, &d->connectors[i]))

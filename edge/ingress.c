@@ -96,7 +96,7 @@ static enum stream_error judge(struct ingress *in, const struct edge_client *cli
 	if (!authority || endpoint_parse(authority, &destination) < 0)
 		return STREAM_ERROR_BAD_DESTINATION;
 	return decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
-		      &destination, decisionp);
+		      &destination, TRANSPORT_TCP, decisionp);
 }
 
 static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *stream,

@@ -125,7 +125,7 @@ static void ask_edge(const struct edge_model *m, const char *authority, const ch
 	client = edge_model_client_at(m, 0);
 	if (endpoint_parse(authority, &destination) < 0)
 		return;
-	if (decide(m, client, network, &destination, &decision) == STREAM_ERROR_NONE)
+	if (decide(m, client, network, &destination, TRANSPORT_TCP, &decision) == STREAM_ERROR_NONE)
 		require_in_route(&decision.destination);
 }
 

@@ -711,7 +711,8 @@ static void decisions(void **state)
 		struct endpoint ep;
 
 		assert_int_equal(endpoint_parse(cases[i].destination, &ep), 0);
-		assert_int_equal(decide(f->m, c, cases[i].network, &ep, &d), cases[i].reason);
+		assert_int_equal(decide(f->m, c, cases[i].network, &ep, TRANSPORT_TCP, &d),
+				 cases[i].reason);
 		assert_int_equal(d.reason, cases[i].reason);
 		assert_int_equal(d.n_connectors, cases[i].reason == STREAM_ERROR_NONE);
 	}
