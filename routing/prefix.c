@@ -117,3 +117,30 @@ bool prefix_is_single(const struct prefix *p)
 {
 	return p->bits == ip_bits(&p->ip);
 }
+
+struct prefix prefix_half(const struct prefix *p, bool upper)
+{
+	struct prefix half = *p;
+
+	if (upper)
+		half.ip.bytes[p->bits / 8] |= (uint8_t)(0x80u >> (p->bits % 8));
+	half.bits++;
+	return half;
+}
+
+bool prefix_join(const struct prefix *lower, const struct prefix *upper, struct prefix *wholep)
+{
+	struct prefix whole = *lower;
+	struct prefix other;
+
+	if (lower->bits == 0)
+		return false;
+	whole.bits--;
+	if (clear_host_bits(&whole))
+		return false;
+	other = prefix_half(&whole, true);
+	if (!prefix_equal(&other, upper))
+		return false;
+	*wholep = whole;
+	return true;
+}

@@ -38,3 +38,7 @@ bool prefix_equal(const struct prefix *a, const struct prefix *b);
 int prefix_compare(const struct prefix *a, const struct prefix *b);
 /* True for /32 and /128. */
 bool prefix_is_single(const struct prefix *p);
+/* The lower or the upper half of @p, which is no single address. */
+struct prefix prefix_half(const struct prefix *p, bool upper);
+/* True if @lower and @upper are the halves of one prefix, which *@wholep then is. */
+bool prefix_join(const struct prefix *lower, const struct prefix *upper, struct prefix *wholep);
