@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "routing/forbidden.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -37,6 +38,9 @@ static const struct prefix embeddings[] = {
 	V6(0x20, 0x02, 16),
 };
 
+static_assert(ARRAY_SIZE(ranges) * (1 + ARRAY_SIZE(embeddings)) <= FORBIDDEN_RANGES_MAX,
+	      "room for each range in each form");
+
 static const char *range_of(const struct prefix *p)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -54,6 +58,29 @@ static struct prefix embedded_in(const struct prefix *outer, const struct prefix
 	memcpy(v4.ip.bytes, p->ip.bytes + outer->bits / 8, 4);
 	v4.bits = (uint8_t)(bits > 32 ? 32 : bits);
 	return v4;
+}
+
+static struct prefix embed_in(const struct prefix *outer, const struct prefix *v4)
+{
+	struct prefix p = *outer;
+
+	memcpy(p.ip.bytes + outer->bits / 8, v4->ip.bytes, 4);
+	p.bits = (uint8_t)(outer->bits + v4->bits);
+	return p;
+}
+
+size_t forbidden_ranges(struct prefix out[FORBIDDEN_RANGES_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		out[n++] = ranges[i].prefix;
+		if (ranges[i].prefix.ip.family != AF_INET)
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(embeddings); k++)
+			out[n++] = embed_in(&embeddings[k], &ranges[i].prefix);
+	}
+	return n;
 }
 
 const char *forbidden_prefix(const struct prefix *p)

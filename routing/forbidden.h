@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/addr.h"
 #include "routing/prefix.h"
@@ -20,3 +21,8 @@ const char *forbidden_range(const struct ip_addr *ip);
 const char *forbidden_prefix(const struct prefix *p);
 /* True for 127.0.0.0/8 and ::1. */
 bool ip_is_loopback(const struct ip_addr *ip);
+
+#define FORBIDDEN_RANGES_MAX 32
+
+/* Fills @out with all of the above, NAT64 and 6to4 forms included, and returns how many. */
+size_t forbidden_ranges(struct prefix out[FORBIDDEN_RANGES_MAX]);
