@@ -5,6 +5,7 @@
 #include "cmd/commands.h"
 
 static const struct command rows[] = {
+	{"cidr", cmd_cidr, "subtract prefixes, or ask what lies in one"},
 	{"config", cmd_config, "check or show a config file"},
 	{"connect", cmd_connect, "reach a host through the tunnel, for ssh's ProxyCommand"},
 	{"connections", cmd_connections, "the agent's connections to the edge"},

@@ -44,6 +44,7 @@ struct command_set {
 int commands_run(const struct command_set *set, int argc, char **argv);
 
 /* The commands of `adit`; each lives in cmd_<family>.c and has a row in adit.c. */
+int cmd_cidr(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
