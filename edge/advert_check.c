@@ -296,14 +296,9 @@ static size_t gather_routes(const struct edge_model *m, struct route *routes)
 static void rebuild_table(struct edge_model *m)
 {
 	CLEANUP(free) struct route *routes = calloc(count_routes(m) + 1, sizeof(*routes));
-	struct route_table *table = NULL;
 
-	if (!routes || route_table_new(&table, routes, gather_routes(m, routes)) < 0) {
+	if (!routes || route_table_replace(&m->routes, routes, gather_routes(m, routes)) < 0)
 		log_error("no memory for the route table, the former one stays");
-		return;
-	}
-	route_table_free(m->routes);
-	m->routes = table;
 }
 
 static void keep_permitted(struct edge_model *m, struct edge_tunnel *t, struct advert *a)

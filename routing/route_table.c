@@ -18,7 +18,9 @@
 #define NO_PARENT UINT32_MAX
 
 struct route_table {
+	uint64_t version;
 	size_t n;
+	size_t capacity;
 	uint32_t *parents;
 	struct route *routes;
 };
@@ -103,14 +105,29 @@ int route_table_new(struct route_table **tablep, const struct route *routes, siz
 
 	if (!sorted)
 		return -ENOMEM;
-	t->routes = calloc(n + 1, sizeof(*t->routes));
-	t->parents = calloc(n + 1, sizeof(*t->parents));
+	t->version = 1;
+	t->capacity = n + 1;
+	t->routes = calloc(t->capacity, sizeof(*t->routes));
+	t->parents = calloc(t->capacity, sizeof(*t->parents));
 	if (!t->routes || !t->parents)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		append(t, &sorted[i].route);
 	link_parents(t);
 	*tablep = steal_ptr(t);
+	return 0;
+}
+
+int route_table_replace(struct route_table **tablep, const struct route *routes, size_t n)
+{
+	struct route_table *t = NULL;
+	int r = route_table_new(&t, routes, n);
+
+	if (r)
+		return r;
+	t->version = route_table_version(*tablep) + 1;
+	route_table_free(*tablep);
+	*tablep = t;
 	return 0;
 }
 
@@ -127,6 +144,16 @@ struct route_table *route_table_free(struct route_table *t)
 size_t route_table_size(const struct route_table *t)
 {
 	return t ? t->n : 0;
+}
+
+uint64_t route_table_version(const struct route_table *t)
+{
+	return t ? t->version : 0;
+}
+
+size_t route_table_bytes(const struct route_table *t)
+{
+	return t ? sizeof(*t) + t->capacity * (sizeof(*t->routes) + sizeof(*t->parents)) : 0;
 }
 
 const struct route *route_table_at(const struct route_table *t, size_t i)
@@ -177,12 +204,12 @@ const struct route *route_table_match(const struct route_table *t, const struct 
 				      const struct ip_addr *ip)
 {
 	struct prefix single = prefix_of_ip(ip);
-	const struct route *exact = route_table_find(t, vnet, &single);
+	size_t place = lower_bound(t, vnet, &single);
 	uint32_t up;
 
-	if (exact)
-		return exact;
-	up = climb(t, lower_bound(t, vnet, &single), vnet, &single);
+	if (place < route_table_size(t) && compare_place(&t->routes[place], vnet, &single) == 0)
+		return &t->routes[place];
+	up = climb(t, place, vnet, &single);
 	return up == NO_PARENT ? NULL : &t->routes[up];
 }
 

@@ -57,6 +57,8 @@ int vnet_table_put(struct vnet_table *t, const struct vnet *v)
 	struct vnet *items;
 	size_t place;
 
+	if (!v->name[0])
+		return -EINVAL;
 	if (same_name && !uuid_equal(&same_name->id, &v->id))
 		return -EEXIST;
 	if (old == t->n && t->n >= VNETS_MAX)

@@ -35,8 +35,8 @@ void vnet_table_deinit(struct vnet_table *t);
 
 /*
  * Adds @v (copied), or replaces the one with its id. When @v is the default the former
- * one no longer is; the first network of a table always is. 0, -EEXIST (another network
- * has that name), -ENOSPC (VNETS_MAX) or -ENOMEM.
+ * one no longer is; the first network of a table always is. 0, -EINVAL (no name), -EEXIST
+ * (another network has that name), -ENOSPC (VNETS_MAX) or -ENOMEM.
  */
 NODISCARD int vnet_table_put(struct vnet_table *t, const struct vnet *v);
 

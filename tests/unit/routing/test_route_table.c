@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,52 @@ static void one_owner_and_joined_origins(void **state)
 	assert_int_equal(owner_of(t, 1, "10.1.0.1"), 1);
 }
 
+static void versions_grow(void **state)
+{
+	struct route first = route_of(1, "10.0.0.0/8", 1);
+	struct route second = route_of(1, "10.0.0.0/8", 2);
+	CLEANUP(route_table_free) struct route_table *t = NULL;
+
+	(void)state;
+	assert_int_equal(route_table_version(NULL), 0);
+	assert_int_equal(route_table_replace(&t, &first, 1), 0);
+	assert_int_equal(route_table_version(t), 1);
+	assert_int_equal(owner_of(t, 1, "10.0.0.1"), 1);
+	assert_int_equal(route_table_replace(&t, &second, 1), 0);
+	assert_int_equal(route_table_version(t), 2);
+	assert_int_equal(owner_of(t, 1, "10.0.0.1"), 2);
+	assert_int_equal(route_table_replace(&t, NULL, 0), 0);
+	assert_int_equal(route_table_version(t), 3);
+	assert_int_equal(route_table_size(t), 0);
+}
+
+#define N_MANY		10000
+#define ROUTE_BYTES_MAX 200
+
+/* 10,000 routes take no more than 200 bytes each, and no more than the table says. */
+static void memory_is_bounded(void **state)
+{
+	CLEANUP(free) struct route *routes = calloc(N_MANY, sizeof(*routes));
+	CLEANUP(route_table_free) struct route_table *t = NULL;
+	size_t before, after;
+
+	(void)state;
+	assert_non_null(routes);
+	for (unsigned int i = 0; i < N_MANY; i++) {
+		routes[i] = route_of(1, "10.0.0.0/32", 1);
+		routes[i].prefix.ip.bytes[2] = (uint8_t)(i >> 8);
+		routes[i].prefix.ip.bytes[3] = (uint8_t)i;
+	}
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	t = table_of(routes, N_MANY);
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	assert_int_equal(route_table_size(t), N_MANY);
+	assert_in_range(route_table_bytes(t), N_MANY, N_MANY * ROUTE_BYTES_MAX);
+	/* Pages are counted whole. ASan's allocator isn't seen here. */
+	assert_true(after - before <= route_table_bytes(t) + 16384);
+	assert_int_equal(route_table_bytes(NULL), 0);
+}
+
 #define N_RANDOM 300
 
 /* Few distinct addresses in 10.0.0.0/24, so that prefixes nest and collide. */
@@ -212,6 +259,8 @@ int main(void)
 		cmocka_unit_test(longest_match_wins),
 		cmocka_unit_test(conflicts_name_the_other),
 		cmocka_unit_test(one_owner_and_joined_origins),
+		cmocka_unit_test(versions_grow),
+		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(agrees_with_a_plain_search),
 	};
 

@@ -47,6 +47,7 @@ static void names_are_unique_and_found(void **state)
 	struct vnet_table t = {0};
 
 	(void)state;
+	assert_int_equal(put(&t, 1, "", false), -EINVAL);
 	assert_int_equal(put(&t, 1, "b", false), 0);
 	assert_int_equal(put(&t, 2, "a", false), 0);
 	assert_int_equal(put(&t, 3, "c", false), 0);
