@@ -33,6 +33,8 @@ install:
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 bench: release
+	@cmake --build --preset release --target bench-routes -- --quiet
+	@build/release/bench/bench-routes
 	@bench/run build/release/cmd
 
 fuzz:
