@@ -147,11 +147,12 @@ static int append_difference(struct prefix_set *out, const struct prefix *node,
 			     const struct prefix_set *holes, size_t limit)
 {
 	size_t first = count_before(holes->items, holes->n, node, 0);
-	size_t last;
+	size_t last = first;
 
+	if (holes->n == 0)
+		return prefix_set_add(out, node, limit);
 	if (first > 0 && prefix_contains(&holes->items[first - 1], node))
 		return 0;
-	last = first;
 	while (last < holes->n && prefix_contains(node, &holes->items[last]))
 		last++;
 	return append_rest(out, node, holes->items + first, last - first, limit);
