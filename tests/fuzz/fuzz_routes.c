@@ -137,7 +137,7 @@ static void check_route(const struct route_table *t, const struct route *in, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	CLEANUP(route_table_free) struct route_table *t = NULL;
-	struct route routes[RECORDS_MAX];
+	struct route routes[RECORDS_MAX] = {0};
 	size_t n_routes = 0;
 
 	for (size_t i = 0; i + RECORD <= n && n_routes < RECORDS_MAX; i += RECORD)
