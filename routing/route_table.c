@@ -101,8 +101,11 @@ static struct keyed_route *sort_copy(const struct route *routes, size_t n)
 int route_table_new(struct route_table **tablep, const struct route *routes, size_t n)
 {
 	CLEANUP(route_table_free) struct route_table *t = xnew(struct route_table);
-	CLEANUP(free) struct keyed_route *sorted = sort_copy(routes, n);
+	CLEANUP(free) struct keyed_route *sorted = NULL;
 
+	if (n >= NO_PARENT)
+		return err_trace(-E2BIG);
+	sorted = sort_copy(routes, n);
 	if (!sorted)
 		return -ENOMEM;
 	t->version = 1;

@@ -29,9 +29,9 @@ struct route {
 };
 
 /*
- * @routes is copied, in any order, at most UINT32_MAX - 1. Entries of one owner for one
- * (network, prefix) become one with both origins; of several owners the operator's route
- * stays, else the first. 0 or -ENOMEM.
+ * @routes is copied, in any order, at most UINT32_MAX - 1 (else -E2BIG). Entries of one owner for
+ * one (network, prefix) become one with both origins; of several owners the operator's route stays,
+ * else the first. 0, -E2BIG or -ENOMEM.
  */
 NODISCARD int route_table_new(struct route_table **tablep, const struct route *routes, size_t n);
 /*

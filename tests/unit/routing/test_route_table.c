@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,9 @@ static void versions_grow(void **state)
 	assert_int_equal(route_table_replace(&t, &second, 1), 0);
 	assert_int_equal(route_table_version(t), 2);
 	assert_int_equal(owner_of(t, 1, "10.0.0.1"), 2);
+	/* What fails changes nothing. */
+	assert_int_equal(route_table_replace(&t, &first, UINT32_MAX), -E2BIG);
+	assert_int_equal(route_table_version(t), 2);
 	assert_int_equal(route_table_replace(&t, NULL, 0), 0);
 	assert_int_equal(route_table_version(t), 3);
 	assert_int_equal(route_table_size(t), 0);
