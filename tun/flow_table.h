@@ -71,10 +71,10 @@ struct nat_flow {
 	uint64_t deadline_ms;
 
 	/* The engine's. */
-	uint8_t fins;		 /* NAT_FIN_* */
-	uint16_t n_last_payload; /* UDP, echo: of the last packet */
+	uint8_t fins; /* TCP: sides that sent one */
+	uint32_t isn; /* TCP: of the first SYN */
 	uint32_t n_held;
-	uint8_t *held; /* the first SYN's frame, owned */
+	uint8_t *held; /* TCP: the first SYN's frame while HELD, owned */
 
 	/* Whoever uses the engine: NULL at first, never looked at. */
 	void *user;

@@ -56,10 +56,10 @@ struct nat_family {
 	struct ip_addr listener; /* Lb: where the listener is on side B */
 	uint16_t listener_port;
 	struct ip_addr peer; /* P: exists nowhere */
-	/*
-	 * ICMP errors come from P. Under a strict rp_filter the kernel takes them only if P is
-	 * routed		      to device A: with two devices, too.
-	 */
+			     /*
+			      * ICMP errors come from P. Under a strict rp_filter the kernel takes them only if P is
+			      * routed		      to device A: with two devices, too.
+			      */
 };
 
 struct nat_config {
@@ -80,6 +80,8 @@ struct nat_config {
 /* Limits that fit a user's machine; addresses, seed and callback are the caller's to fill. */
 void nat_config_init(struct nat_config *c);
 
+#define NAT_EVICT_IDLE_MS 10000
+
 /* Why the engine ended a flow. */
 enum nat_end {
 	NAT_END_CLOSED,	    /* TCP: FINs of both sides and then silence */
@@ -87,7 +89,7 @@ enum nat_end {
 	NAT_END_GAVE_UP,    /* TCP: the application's RST while HELD: cancel the question */
 	NAT_END_TIME_LIMIT, /* TCP: HELD for too long: cancel it; `answer` is for the application */
 	NAT_END_IDLE,	    /* unused for too long */
-	NAT_END_EVICTED,    /* UDP, echo: unused, and the room is needed */
+	NAT_END_EVICTED,    /* UDP, echo: unused for NAT_EVICT_IDLE_MS, and the room is needed */
 	NAT_END_REUSED, /* TCP: closed, and the application made a new connection of the tuple */
 	NAT_END_N,
 };
@@ -194,8 +196,9 @@ int nat_build_udp(struct nat *nat, struct nat_flow *flow, const uint8_t *payload
 int nat_build_echo(struct nat *nat, struct nat_flow *flow, uint16_t sequence,
 		   const uint8_t *payload, size_t n, uint64_t now_ms, struct nat_frame *framep);
 /*
- * An ICMP error about the last packet of a UDP or echo flow, which goes on; @echo_sequence: of the
- * request that it is about. NAT_REFUSED for echo is NAT_UNREACHABLE.
+ * An ICMP error about a packet of a UDP or echo flow, which goes on. It quotes headers of the flow
+ * without a payload: kernels look no further. @echo_sequence: of the request that it is about (UDP:
+ * ignored). NAT_REFUSED for echo is NAT_UNREACHABLE.
  */
 void nat_reject(struct nat *nat, const struct nat_flow *flow, enum nat_refusal why,
 		uint16_t echo_sequence, struct nat_frame *framep);
