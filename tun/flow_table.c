@@ -137,6 +137,10 @@ static bool limits_are_sane(const struct flow_limits *l)
 {
 	uint32_t n_ports = (uint32_t)l->nat_port_last - l->nat_port_first + 1;
 
+	for (unsigned int i = 0; i < FLOW_QUEUE_N; i++) {
+		if (!l->time_ms[i])
+			return false;
+	}
 	return l->nat_port_first && l->nat_port_last >= l->nat_port_first && l->n_tcp &&
 	       l->n_tcp <= n_ports && l->n_udp && l->n_udp <= LIMIT_MAX && l->n_echo &&
 	       l->n_echo <= LIMIT_MAX && l->n_held;

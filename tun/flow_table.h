@@ -98,7 +98,10 @@ struct flow_limits {
 
 struct flow_table;
 
-/* 0; -EINVAL if limits make no sense (a port 0, last before first, a limit of 0 or above 2^20). */
+/*
+ * 0; -EINVAL if the limits make no sense (port 0, last before first, a time or count of 0, a count
+ * above 2^20); -ENOMEM.
+ */
 int flow_table_new(struct flow_table **tablep, const struct flow_limits *limits,
 		   const uint8_t seed[FLOW_SEED_BYTES]);
 void flow_table_free(struct flow_table *t);

@@ -23,6 +23,10 @@
  *
  * "Fragmentation needed" is never sent: the kernel would remember it for TCP as well.
  *
+ * After nat_admit() a connection may still end before the listener accepts it (the application
+ * has given up in silence, which shows only now): on_gone() tells. Accepted sockets need TCP
+ * keep-alive: a flow unused for 24 h ends, and with it what nobody can send to any more.
+ *
  * Flows: a struct nat_flow is valid from the verdict with is_new until on_gone() for it has
  * returned, or until nat_refuse() or nat_forget() ended it. `user` is the caller's, `key` says what
  * was asked for (nat_flow_dst()).
@@ -50,16 +54,16 @@ enum nat_side {
 	NAT_SIDE_N,
 };
 
-/* Addresses of one family. All of the same family; `local` of family 0: not served. */
+/*
+ * Addresses of one family, all of that family; `local` of family 0: not served. ICMP errors come
+ * from P: under a strict rp_filter the kernel takes them only if P is routed to device A, so do
+ * that with two devices as well.
+ */
 struct nat_family {
 	struct ip_addr local;	 /* L: the application's source */
 	struct ip_addr listener; /* Lb: where the listener is on side B */
 	uint16_t listener_port;
 	struct ip_addr peer; /* P: exists nowhere */
-			     /*
-			      * ICMP errors come from P. Under a strict rp_filter the kernel takes them only if P is
-			      * routed		      to device A: with two devices, too.
-			      */
 };
 
 struct nat_config {
@@ -70,9 +74,9 @@ struct nat_config {
 	size_t held_bytes_max;		    /* of all held SYN frames */
 	uint8_t hash_seed[FLOW_SEED_BYTES]; /* from getrandom() */
 	/*
-	 * May be NULL. Asked once for each new flow whose source isn't L: true if @source is an
-	 * address of this host (an application that bound to another one). False: dropped, as
-	 * packets are that this machine would only forward.
+	 * May be NULL. Asked (@ctx: the events') for each new flow whose source isn't L: true if
+	 * @source is an address of this host (an application that bound to another one). False:
+	 * dropped, as packets are that this machine would only forward.
 	 */
 	bool (*is_local)(void *ctx, const struct ip_addr *source);
 };

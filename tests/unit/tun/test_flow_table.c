@@ -64,7 +64,7 @@ static void test_siphash(void **state)
 
 static void test_limits_must_make_sense(void **state)
 {
-	struct flow_limits bad[6];
+	struct flow_limits bad[7];
 	struct flow_table *t = NULL;
 
 	(void)state;
@@ -76,6 +76,7 @@ static void test_limits_must_make_sense(void **state)
 	bad[3].n_udp = (1u << 20) + 1;
 	bad[4].n_echo = 0;
 	bad[5].n_held = 0;
+	bad[6].time_ms[FLOW_QUEUE_ECHO] = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(flow_table_new(&t, &bad[i], seed), -EINVAL);
 	assert_null(t);

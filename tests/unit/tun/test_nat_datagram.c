@@ -351,7 +351,33 @@ static void test_room_is_made_of_idle_flows(void **state)
 	assert_int_equal(w->n_gone, 2);
 }
 
-/* Issue 3, G4: ten thousand UDP flows; a tick ends a bounded number and says that there is more. */
+/* Both queues of UDP share the room: the idlest goes, whatever its port. */
+static void test_idlest_of_both_queues(void **state)
+{
+	(void)state;
+	for (unsigned int dns_first = 0; dns_first < 2; dns_first++) {
+		struct nat_config c;
+		struct nat_world *w CLEANUP(world_free) = NULL;
+		struct shape s = {UDP4};
+		struct nat_flow *first;
+
+		world_config(&c, false);
+		c.limits.n_udp = 2;
+		w = world_with(&c);
+		s.dport = dns_first ? 53 : 54;
+		feed_a(w, &s);
+		first = w->v.flow;
+		w->now += 100;
+		s.dport = dns_first ? 54 : 53;
+		feed_a(w, &s);
+		w->now += NAT_EVICT_IDLE_MS;
+		s.dport = 55;
+		assert_int_equal(feed_a(w, &s), NAT_DATAGRAM);
+		assert_ptr_equal(w->gone, first);
+	}
+}
+
+/* Ten thousand UDP flows are promised; a tick ends a bounded number and says that there is more. */
 static void test_ten_thousand_flows(void **state)
 {
 	WORLD(w);
@@ -401,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_ignored_without_noise),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_room_is_made_of_idle_flows),
+		cmocka_unit_test(test_idlest_of_both_queues),
 		cmocka_unit_test(test_ten_thousand_flows),
 		cmocka_unit_test(test_forgotten),
 	};

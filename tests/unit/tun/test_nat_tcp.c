@@ -545,7 +545,7 @@ static void test_nat_port_wrap(void **state)
 	}
 }
 
-/* Issue 3, G4: a thousand connections wait at once, and all are admitted. */
+/* A thousand connections may wait at once, and all are admitted. */
 static void test_a_thousand_at_once(void **state)
 {
 	static struct nat_flow *flows[1000];

@@ -290,6 +290,24 @@ static void test_udp_without_checksum(void **state)
 	assert_false(packet_checksum_ok(&p));
 }
 
+/* The datagram ends where its own header says, not where the IP packet does. */
+static void test_udp_shorter_than_its_packet(void **state)
+{
+	uint8_t *ip = frame.bytes + IP;
+	struct packet p;
+
+	(void)state;
+	frame_make(&frame, &TCP4(.transport = IPPROTO_UDP, .n_payload = 3));
+	memset(frame.bytes + frame.n, 0xee, 5);
+	put16(ip + 2, get16(ip + 2) + 5);
+	put16(ip + 10, 0);
+	put16(ip + 10, (uint16_t)~scratch_sum(0, ip, 20));
+	frame.n += 5;
+	assert_int_equal(parse(&p), DROP_NONE);
+	assert_int_equal(p.n_payload, 3);
+	assert_true(packet_checksum_ok(&p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_rewrite_super_packet),
 		cmocka_unit_test(test_rewrite_keeps_damage),
 		cmocka_unit_test(test_udp_without_checksum),
+		cmocka_unit_test(test_udp_shorter_than_its_packet),
 	};
 
 	srandom(1);
