@@ -202,7 +202,8 @@ int nat_build_echo(struct nat *nat, struct nat_flow *flow, uint16_t sequence,
 /*
  * An ICMP error about a packet of a UDP or echo flow, which goes on. It quotes headers of the flow
  * without a payload: kernels look no further. @echo_sequence: of the request that it is about (UDP:
- * ignored). NAT_REFUSED for echo is NAT_UNREACHABLE.
+ * ignored). NAT_REFUSED for echo is NAT_UNREACHABLE. Linux tells a connected UDP socket of
+ * NAT_REFUSED and NAT_FORBIDDEN; of the others only one that asked for it (IP_RECVERR).
  */
 void nat_reject(struct nat *nat, const struct nat_flow *flow, enum nat_refusal why,
 		uint16_t echo_sequence, struct nat_frame *framep);
