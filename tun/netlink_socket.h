@@ -9,11 +9,14 @@
  * handed to a process without it. One thread at a time.
  */
 
+#include "base/cleanup.h"
+
 struct netlink;
 
 /* In the calling thread's network namespace, where it stays. 0 or -errno. */
 int netlink_open(struct netlink **nlp);
 void netlink_close(struct netlink *nl);
+DEFINE_CLEANUP(struct netlink *, netlink_close);
 
 /* The kernel's own words about the last request that failed, or "". Valid until the next one. */
 const char *netlink_error(const struct netlink *nl);

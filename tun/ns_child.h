@@ -39,7 +39,10 @@ struct ns_child_plan {
 	 * Descriptors that it doesn't hand over vanish with the child.
 	 */
 	int (*set_up)(void *ctx, struct ns_child_result *result, struct diag *d);
-	/* Runs in the child after "go"; its return is the exit status. NULL: it ends at once. */
+	/*
+	 * Runs in the child after "go"; its return is the exit status. NULL: it ends at once. The
+	 * child, and what it executes, is killed when the thread that started it ends.
+	 */
 	int (*proceed)(void *ctx);
 	void *ctx;
 };
@@ -47,6 +50,7 @@ struct ns_child_plan {
 struct ns_child {
 	pid_t pid;   /* 0: none (any more) */
 	int channel; /* owned; -1: none. Its end makes a waiting child end, too */
+	bool went;
 };
 
 #define NS_CHILD_NONE                                                                              \

@@ -7,19 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/cleanup.h"
-#include "base/compiler.h"
+#include "own_namespace.h"
 #include "tun/netlink.h"
-
-#define SKIPPED 77
 
 static const char *const set_up_lines[] = {
 	"ip link set lo up",
@@ -99,53 +88,14 @@ static void test_no_address(void **state)
 	assert_int_equal(netlink_route_get(&none, &path), -EINVAL);
 }
 
-static int write_file(const char *path, const char *text, size_t n)
-{
-	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, n) == (ssize_t)n ? 0 : -errno;
-}
-
-/* Without root: become root of a user namespace, or `ip` would lose its capabilities. */
-static int become_root(void)
-{
-	char map[32];
-	int n = snprintf(map, sizeof(map), "0 %u 1", geteuid());
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		return -errno;
-	return write_file("/proc/self/uid_map", map, (size_t)n);
-}
-
-static int enter_namespace(void)
-{
-	if (unshare(CLONE_NEWNET) < 0) {
-		int r = become_root();
-
-		if (r < 0)
-			return r;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(set_up_lines); i++) {
-		if (system(set_up_lines[i]) != 0) {
-			fprintf(stderr, "failed: %s\n", set_up_lines[i]);
-			return -ENOTSUP;
-		}
-	}
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_no_address),
 	};
-	const char *required = getenv("ADIT_TEST_REQUIRE");
-	int r = enter_namespace();
 
-	if (r < 0) {
-		fprintf(stderr, "skipped: no network namespace of our own: %s\n", strerror(-r));
-		return required && strstr(required, "netns") ? 1 : SKIPPED;
-	}
+	if (own_namespace_enter(set_up_lines, ARRAY_SIZE(set_up_lines)) < 0)
+		return own_namespace_missing("netns");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
