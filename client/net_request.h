@@ -24,6 +24,8 @@
 #define NET_DOMAINS_MAX 16
 #define NET_DOMAINS_LEN 1024 /* of the names with a space between them, and a NUL */
 #define NET_BOUNDS_MAX	4096 /* prefixes */
+#define NET_CONGESTION                                                                             \
+	"cubic" /* of sockets to captured addresses: pacing, as bbr does, only costs */
 
 enum net_request_kind {
 	NET_REQUEST_ROUTE_ADD = 1,
@@ -85,7 +87,8 @@ struct net_bounds {
 	unsigned int index; /* of adit's device */
 	char device[IF_NAMESIZE];
 	struct tun_addresses addresses; /* local ones: sources of routes, and the DNS server */
-	const struct prefix *prefixes;	/* routes to the device lie inside one of these */
+	/* Routes to the device lie inside one of these, or are a peer address. */
+	const struct prefix *prefixes;
 	size_t n_prefixes;
 };
 
