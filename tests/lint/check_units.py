@@ -2,7 +2,8 @@
 """systemd accepts the units, and finds them confined.
 
 `verify` runs on copies whose programs are those of the build; `security` judges the units as
-installed: exposure at most 1.5 for the agent, 2.0 for the edge (which may bind port 443).
+installed: exposure at most 1.5 for the agent, 2.0 for the edge (which may bind port 443), 2.2 for
+the client (which makes a device and a network namespace).
 """
 
 import os
@@ -14,7 +15,8 @@ import tempfile
 
 from lint import BUILD, require
 
-UNITS = {"adit.service": ("adit", 15), "adit-edge.service": ("adit-edge", 20)}
+UNITS = {"adit.service": ("adit", 15), "adit-edge.service": ("adit-edge", 20),
+         "adit-client@.service": ("adit", 22)}
 
 
 def run(*argv):
