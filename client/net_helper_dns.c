@@ -7,8 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,20 +36,6 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* systemd-resolved wants to see CAP_NET_ADMIN in whoever asks and isn't root. */
-static void hand_on_net_admin(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct halves[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, halves) < 0)
-		return;
-	halves[0].inheritable |= 1u << CAP_NET_ADMIN;
-	if (syscall(SYS_capset, &header, halves) < 0)
-		return;
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0);
-}
-
 static void execute(char *const *argv)
 {
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
@@ -61,7 +45,8 @@ static void execute(char *const *argv)
 	char *const environment[] = {path, locale, pager, colors, NULL};
 
 	reset_signals();
-	hand_on_net_admin();
+	/* systemd-resolved may want to see it in whoever asks and isn't root. */
+	(void)privileges_hand_on(PRIVILEGE(CAP_NET_ADMIN));
 	execve(argv[0], argv, environment);
 	_exit(EXIT_EXEC);
 }

@@ -75,6 +75,25 @@ int privileges_keep(uint64_t caps)
 	return err_trace(r);
 }
 
+int privileges_hand_on(uint64_t caps)
+{
+	struct __user_cap_header_struct header = this_thread();
+	struct caps c;
+	int r = get_caps(&c);
+
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		c.half[i].inheritable |= (uint32_t)(caps >> 32 * i);
+	if (syscall(SYS_capset, &header, c.half) < 0)
+		return -errno;
+	for (int cap = 0; cap < CAPS_MAX; cap++)
+		if ((caps & PRIVILEGE(cap)) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -errno;
+	return 0;
+}
+
 static bool id_from_environment(const char *name, unsigned int *idp)
 {
 	const char *text = getenv(name);

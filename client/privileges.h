@@ -28,6 +28,12 @@ bool privileges_have(uint64_t caps);
 int privileges_keep(uint64_t caps);
 
 /*
+ * In a child, before it executes a program: that one has @caps as well, also where it isn't root.
+ * They must be permitted. 0 or -errno.
+ */
+int privileges_hand_on(uint64_t caps);
+
+/*
  * No capability in any set, no_new_privs; and with @user (may be NULL: stay) its uid, gid and
  * groups. For the calling thread: use it before there are others. Verified before it returns 0;
  * -errno.

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +97,20 @@ static int keep_one(void)
 	return privileges_have(PRIVILEGE(CAP_NET_ADMIN)) ? 0 : 4;
 }
 
+/* What a program has that is executed by somebody who isn't root. */
+static int hand_on(void)
+{
+	const uint64_t caps = PRIVILEGE(CAP_NET_ADMIN);
+
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    privileges_keep(caps) != 0 || privileges_hand_on(PRIVILEGE(CAP_SYS_ADMIN)) == 0)
+		return 1;
+	if (privileges_hand_on(caps) != 0)
+		return 2;
+	execlp("grep", "grep", "-q", "CapEff:.0000000000001000", "/proc/self/status", NULL);
+	return 3;
+}
+
 static const struct {
 	const char *uid;
 	const char *gid;
@@ -153,6 +168,7 @@ static void test_as_root(void **state)
 		skip();
 	run(drop_and_become_nobody);
 	run(keep_one);
+	run(hand_on);
 	run(find_caller);
 }
 
