@@ -52,6 +52,7 @@ typedef void (*netlink_main_route_fn)(void *ctx, const struct netlink_main_route
 
 /*
  * Calls @fn for each unicast route of main, both families, but the default ones: with the rule
- * "local networks win" these beat a capture that contains or overlaps them.
+ * "local networks win" these beat a capture that contains or overlaps them. -EINTR: they changed
+ * meanwhile, so that some may be missing or twice; ask again.
  */
 int netlink_main_routes(struct netlink *nl, netlink_main_route_fn fn, void *ctx);

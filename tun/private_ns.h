@@ -10,9 +10,12 @@
  * direction. Inside, B has the addresses L, and everything else is routed to B: any P will do, also
  * several.
  *
+ * P is to be routed to A in every form: ICMP errors from P come by way of A, and strict rp_filter
+ * would drop them otherwise.
+ *
  * A namespace needs CAP_SYS_ADMIN, or a child in a user namespace of its own. Where neither is
- * allowed the listeners are on L in the user's namespace, B is A, and the caller must route P to A:
- * the one-device form, which a firewall that drops new inbound connections breaks.
+ * allowed the listeners are on L in the user's namespace and B is A: the one-device form, which a
+ * firewall that drops new inbound connections breaks.
  */
 
 #include <stdbool.h>

@@ -386,6 +386,20 @@ static void test_outside_stays_outside(void **state)
 	assert_string_equal(device_to("10.1.1.9"), "adit0");
 }
 
+/* ICMP errors come from P by way of the device: strict rp_filter wants P routed there. */
+static void test_peer_is_let_in(void **state)
+{
+	static const char line[] =
+		"ip route get 100.96.0.1 from 100.96.0.2 iif adit0 >/dev/null 2>&1";
+
+	(void)state;
+	set_rp_filter(1);
+	add_rules();
+	assert_int_not_equal(system(line), 0);
+	add(NETLINK_ROUTE_DEVICE, "100.96.0.2/32");
+	assert_int_equal(system(line), 0);
+}
+
 static void test_instances_have_numbers_of_their_own(void **state)
 {
 	struct tun_numbers a = tun_numbers_of(0);
@@ -413,6 +427,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_cleanup_of_many, nothing_left),
 		cmocka_unit_test_teardown(test_main_routes, nothing_left),
 		cmocka_unit_test_teardown(test_outside_stays_outside, nothing_left),
+		cmocka_unit_test_teardown(test_peer_is_let_in, nothing_left),
 		cmocka_unit_test(test_instances_have_numbers_of_their_own),
 	};
 	int r;
