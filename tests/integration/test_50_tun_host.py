@@ -36,8 +36,11 @@ class TunHostTest(Case):
         self.ip("link set lo up")
         self.ip("link add wan type veth peer name far")
         self.ip("addr add 10.1.1.2/24 dev wan")
-        self.ip("link set far up")
-        self.ip("link set wan up")
+        # What is compared later must not change by itself: no addresses that are being tried out.
+        for name in ("far", "wan"):
+            self.ip(f"link set {name} addrgenmode none")
+            self.ip(f"link set {name} up")
+        wait_until(self.links_are_up, "both ends")
         self.ip("route add default via 10.1.1.1")
         for line in FOREIGN:
             self.ip(line)
@@ -49,6 +52,10 @@ class TunHostTest(Case):
     def ip(self, line):
         return subprocess.run(self.inside("ip", *line.split()), check=True,
                               stdout=subprocess.PIPE, text=True).stdout
+
+    def links_are_up(self):
+        states = {e["ifname"]: e["operstate"] for e in json.loads(self.ip("-j link"))}
+        return states["wan"] == states["far"] == "UP"
 
     def everything(self):
         """All that could be left behind, without what a clock changes."""
