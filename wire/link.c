@@ -381,8 +381,10 @@ int link_dial(struct link **linkp, struct io_loop *loop, struct tls_context *tls
 	l->state = LINK_STATE_DIALLING;
 	l->phase_deadline_ms = io_loop_now_ms(loop) + TCP_CONNECT_MS;
 	r = tcp_socket_connect(fd, &opt->peer);
-	if (r == 0 || r == -EINPROGRESS)
+	if (r == 0 || r == -EINPROGRESS) {
+		(void)tcp_socket_local(fd, &l->local);
 		r = link_arm(l);
+	}
 	if (r < 0) {
 		link_keep_error(l, strerror(-r));
 		link_close(l, LINK_END_CONNECT);
@@ -460,6 +462,17 @@ void link_set_liveness(struct link *l, enum liveness_mode mode)
 	if (l->liveness.mode == mode)
 		return;
 	liveness_init(&l->liveness, mode, io_loop_now_ms(l->loop));
+	link_schedule(l);
+}
+
+void link_probe(struct link *l)
+{
+	uint64_t now_ms = io_loop_now_ms(l->loop);
+
+	if (l->state != LINK_STATE_OPEN || l->bits & LINK_ENDING)
+		return;
+	liveness_hurry(&l->liveness, now_ms);
+	send_ping(l, now_ms);
 	link_schedule(l);
 }
 

@@ -89,6 +89,9 @@ int link_start(struct link *l, enum h2_role role, const struct h2_limits *limits
 /* The edge learns only at registration what an agent is. */
 void link_set_liveness(struct link *l, enum liveness_mode mode);
 
+/* The network changed: asks the peer now instead of at the next PING's time. */
+void link_probe(struct link *l);
+
 /* Flushes what it can without waiting, sends close_notify, closes TCP; on_closed from a task. */
 void link_close(struct link *l, enum link_end why);
 
@@ -100,7 +103,7 @@ struct h2_session *link_session(struct link *l);
 /* NULL when none was negotiated. */
 const char *link_alpn(const struct link *l);
 const struct endpoint *link_peer(const struct link *l);
-/* Valid from HANDSHAKE on. */
+/* Of a dialled one: family 0 while the kernel hasn't chosen yet. */
 const struct endpoint *link_local(const struct link *l);
 /* Why it ended, for people; never NULL. */
 const char *link_error_text(const struct link *l);

@@ -38,6 +38,12 @@ bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked
 	return true;
 }
 
+void liveness_hurry(struct liveness *l, uint64_t now_ms)
+{
+	if (now_ms < l->next_ping_ms)
+		l->next_ping_ms = now_ms;
+}
+
 void liveness_on_ping_ack(struct liveness *l, uint64_t rtt_us)
 {
 	if (l->ping_sent_ms == 0)

@@ -49,6 +49,8 @@ void liveness_on_read(struct liveness *l, uint64_t now_ms);
 
 /* True when a PING is due: send one now. Never two at a time. @bytes_acked as below. */
 bool liveness_ping_due(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked);
+/* Something changed outside: the next PING is due now. No time-out becomes shorter. */
+void liveness_hurry(struct liveness *l, uint64_t now_ms);
 /* The answer to that PING (no other) came after @rtt_us. */
 void liveness_on_ping_ack(struct liveness *l, uint64_t rtt_us);
 

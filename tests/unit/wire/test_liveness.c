@@ -122,6 +122,34 @@ static void the_next_look_is_never_late(void **state UNUSED)
 	assert_int_equal(liveness_deadline_ms(&l, T0 + 10000), T0 + 15000);
 }
 
+/* A change of the network brings the question forward, and no time-out with it. */
+static void a_hurried_ping_shortens_nothing(void **state UNUSED)
+{
+	struct liveness l;
+
+	liveness_init(&l, LIVENESS_PINGS, T0);
+	liveness_hurry(&l, T0 + 1000);
+	assert_int_equal(liveness_deadline_ms(&l, T0 + 1000), T0 + 1000);
+	assert_true(liveness_ping_due(&l, T0 + 1000, 7));
+	assert_false(liveness_ping_due(&l, T0 + 1000, 7));
+	liveness_hurry(&l, T0 + 1001);
+	assert_false(liveness_ping_due(&l, T0 + 1001, 7));
+	assert_int_equal(liveness_check(&l, T0 + 5999, 7), LIVENESS_OK);
+	liveness_on_read(&l, T0 + 5000);
+	assert_int_equal(liveness_check(&l, T0 + 9999, 7), LIVENESS_SUSPECT);
+	assert_int_equal(liveness_check(&l, T0 + 10000, 7), LIVENESS_DEAD);
+}
+
+static void who_listens_is_not_hurried(void **state UNUSED)
+{
+	struct liveness l;
+
+	liveness_init(&l, LIVENESS_LISTENS, T0);
+	liveness_hurry(&l, T0 + 1000);
+	assert_false(liveness_ping_due(&l, T0 + 1000, 0));
+	assert_int_equal(liveness_deadline_ms(&l, T0 + 1000), T0 + 10000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +161,8 @@ int main(void)
 		cmocka_unit_test(one_ping_at_a_time_and_only_its_answer_counts),
 		cmocka_unit_test(the_listening_side_waits_ten_and_fifteen_seconds),
 		cmocka_unit_test(the_next_look_is_never_late),
+		cmocka_unit_test(a_hurried_ping_shortens_nothing),
+		cmocka_unit_test(who_listens_is_not_hurried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
