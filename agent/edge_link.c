@@ -249,6 +249,11 @@ void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_
 		control_client_push_config(el->rpc, json, now_ms, RPC_MS);
 }
 
+void edge_link_probe(struct edge_link *el)
+{
+	link_probe(el->link);
+}
+
 uint64_t edge_link_deadline_ms(const struct edge_link *el)
 {
 	bool running = el->phase == CONTROL_OPEN || el->phase == CONTROL_LEAVING;
@@ -369,6 +374,11 @@ uint32_t edge_link_id(const struct edge_link *el)
 const struct edge_address *edge_link_address(const struct edge_link *el)
 {
 	return &el->address;
+}
+
+const struct ip_addr *edge_link_local_ip(const struct edge_link *el)
+{
+	return &link_local(el->link)->ip;
 }
 
 void edge_link_get_stats(const struct edge_link *el, struct link_stats *out)

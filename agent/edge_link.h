@@ -79,12 +79,17 @@ int edge_link_advertise(struct edge_link *el, const struct uuid *instance_id, ui
 /* Tells the edge what we are configured to do; stock shape. The answer does not matter. */
 void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_ms);
 
+/* The network changed: is the edge still there? */
+void edge_link_probe(struct edge_link *el);
+
 /* RPC deadlines: when to call tick, UINT64_MAX for never. */
 uint64_t edge_link_deadline_ms(const struct edge_link *el);
 void edge_link_tick(struct edge_link *el, uint64_t now_ms);
 
 uint32_t edge_link_id(const struct edge_link *el);
 const struct edge_address *edge_link_address(const struct edge_link *el);
+/* Our end; family 0 while there is none. */
+const struct ip_addr *edge_link_local_ip(const struct edge_link *el);
 /* True if no stream is open but the control stream. */
 bool edge_link_is_idle(const struct edge_link *el);
 /* True if the edge announced itself as adit's on the control stream. */

@@ -65,6 +65,12 @@ void supervisor_set_local_config(struct supervisor *s, const char *json);
 /* Something outside changed (a stream ended, routes were reloaded): settle this turn. */
 void supervisor_poke(struct supervisor *s);
 
+/*
+ * The host's network changed (tun/netlink_watch.h). Links whose own address is gone are replaced
+ * at once, the others probed; back-offs end now. Nothing that works is closed.
+ */
+void supervisor_network_changed(struct supervisor *s);
+
 /* ---- views ---- */
 
 unsigned int supervisor_n_uplinks(const struct supervisor *s);

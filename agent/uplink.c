@@ -210,6 +210,7 @@ static void fail(struct uplink *u, const char *reason, uint64_t now_ms)
 	if (l)
 		close_link(u, l, reason);
 	u->other_address = u->state != UPLINK_STATE_REGISTERED;
+	u->told_to_wait = false;
 	wait_and_retry(u, &usual_policy, 0, now_ms);
 }
 
@@ -311,6 +312,7 @@ void uplink_on_refused(struct uplink *u, uint32_t id, const char *cause, int64_t
 		u->other_address = true;
 		close_idle_predecessors(u);
 	}
+	u->told_to_wait = unauthorized || retry_after_ns > 0;
 	wait_and_retry(u, unauthorized ? &auth_policy : &usual_policy,
 		       bounded_retry_after(retry_after_ns), now_ms);
 	if (unauthorized)
@@ -331,6 +333,7 @@ void uplink_on_goaway(struct uplink *u, uint32_t id, uint64_t now_ms)
 	u->current = 0;
 	/* An edge that says GOAWAY to everyone right away must not make us spin. */
 	if (!was_stable(u, now_ms)) {
+		u->told_to_wait = true;
 		wait_and_retry(u, &usual_policy, 0, now_ms);
 		return;
 	}
@@ -376,6 +379,32 @@ void uplink_on_closed(struct uplink *u, uint32_t id, const char *reason, uint64_
 	}
 	if (was_current)
 		fail(u, reason, now_ms);
+}
+
+void uplink_hurry(struct uplink *u, uint64_t now_ms)
+{
+	if (u->state == UPLINK_STATE_BACKOFF && !u->told_to_wait)
+		dial(u, now_ms);
+}
+
+void uplink_on_address_gone(struct uplink *u, uint32_t id, const char *reason, uint64_t now_ms)
+{
+	struct uplink_link *l = find_link(u, id);
+	bool was_current = id == u->current;
+
+	if (!l)
+		return;
+	close_link(u, l, reason);
+	if (is_stopping(u)) {
+		check_stopped(u, now_ms);
+		return;
+	}
+	if (!was_current)
+		return;
+	note_error(u, reason);
+	u->told_to_wait = false;
+	set_state(u, UPLINK_STATE_BACKOFF, now_ms, now_ms);
+	dial(u, now_ms);
 }
 
 /* ---- stopping ---- */

@@ -111,6 +111,7 @@ struct uplink {
 	uint64_t deadline_ms;  /* of this state, UINT64_MAX: none */
 	uint64_t check_ms;     /* when to look at old links, UINT64_MAX: there are none */
 	uint64_t grace_end_ms; /* after uplink_stop() */
+	bool told_to_wait;     /* the edge set the back-off: nothing of ours shortens it */
 	bool other_address;    /* the next dial shall take another address */
 	char last_error[UPLINK_REASON_MAX]; /* "" before the first failure */
 };
@@ -123,6 +124,8 @@ void uplink_init(struct uplink *u, const struct uplink_ops *ops, void *ctx);
 void uplink_start(struct uplink *u, uint64_t now_ms);
 /* Unregisters, lets streams end for up to @grace_ms, closes. STOPPED may be reached at once. */
 void uplink_stop(struct uplink *u, uint32_t grace_ms, uint64_t now_ms);
+/* The network changed: a back-off that is our own ends now. Its failures still count. */
+void uplink_hurry(struct uplink *u, uint64_t now_ms);
 /* STOPPED, now. */
 void uplink_kill(struct uplink *u, uint64_t now_ms);
 
@@ -140,6 +143,8 @@ void uplink_on_unregistered(struct uplink *u, uint32_t id, uint64_t now_ms);
 /* The control stream ended or is useless (RPC exception, time-out, abort). */
 void uplink_on_control_end(struct uplink *u, uint32_t id, const char *reason, uint64_t now_ms);
 void uplink_on_goaway(struct uplink *u, uint32_t id, uint64_t now_ms);
+/* The host lost the address that the link uses: it can only be dead. Dials anew at once. */
+void uplink_on_address_gone(struct uplink *u, uint32_t id, const char *reason, uint64_t now_ms);
 /* TCP is closed. */
 void uplink_on_closed(struct uplink *u, uint32_t id, const char *reason, uint64_t now_ms);
 

@@ -530,6 +530,111 @@ static void test_old_links_are_bounded(void **state)
 	assert_int_equal(w.closed, 1);
 }
 
+static void test_hurry_ends_a_backoff(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w);
+	uplink_hurry(&w.u, w.now_ms);
+	assert_int_equal(w.n_dials, 1);
+	uplink_on_closed(&w.u, w.u.current, "unreachable", w.now_ms);
+	assert_int_equal(delay_of(&w), 200);
+	uplink_hurry(&w.u, w.now_ms);
+	assert_int_equal(w.u.state, UPLINK_STATE_DIALLING);
+	assert_int_equal(w.n_dials, 2);
+	/* The failures count on. */
+	uplink_on_closed(&w.u, w.u.current, "unreachable", w.now_ms);
+	assert_int_equal(delay_of(&w), 400);
+	uplink_hurry(&w.u, w.now_ms);
+	register_current(&w);
+	uplink_hurry(&w.u, w.now_ms);
+	assert_int_equal(w.n_dials, 3);
+	assert_int_equal(w.n_closed, 0);
+}
+
+/* Whoever was told to wait waits, however often the network changes. */
+static void test_hurry_respects_the_edge(void **state)
+{
+	static const struct {
+		const char *cause;
+		int64_t retry_after_ns;
+		bool waits;
+	} rows[] = {
+		{"Unauthorized: no such tunnel", 0, true},
+		{"busy", 7000000000, true},
+		{"busy", 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct world w;
+
+		start(&w);
+		to_registering(&w);
+		uplink_on_refused(&w.u, w.u.current, rows[i].cause, rows[i].retry_after_ns,
+				  w.now_ms);
+		uplink_hurry(&w.u, w.now_ms);
+		assert_int_equal(w.n_dials, rows[i].waits ? 1 : 2);
+	}
+}
+
+static void test_address_gone_replaces_at_once(void **state)
+{
+	struct world w;
+	uint32_t old;
+
+	(void)state;
+	start(&w);
+	register_current(&w);
+	old = w.u.current;
+	uplink_on_address_gone(&w.u, old, "gone", w.now_ms);
+	assert_int_equal(w.closed, old);
+	assert_int_equal(w.u.state, UPLINK_STATE_DIALLING);
+	assert_string_equal(w.u.last_error, "gone");
+	assert_int_equal(w.n_dials, 2);
+	assert_false(w.other);
+	/* Also in the middle of a dial; stale news is none. */
+	uplink_on_address_gone(&w.u, old, "gone", w.now_ms);
+	assert_int_equal(w.n_dials, 2);
+	uplink_on_address_gone(&w.u, w.u.current, "gone", w.now_ms);
+	assert_int_equal(w.n_dials, 3);
+	register_current(&w);
+}
+
+/* An old link with streams dies alone: its successor goes on. */
+static void test_address_gone_of_an_old_link(void **state)
+{
+	struct world w;
+	uint32_t old;
+
+	(void)state;
+	start(&w);
+	w.busy = UINT32_MAX;
+	register_current(&w);
+	old = w.u.current;
+	pass(&w, UPLINK_STABLE_MS);
+	uplink_on_goaway(&w.u, old, w.now_ms);
+	register_current(&w);
+	uplink_on_address_gone(&w.u, old, "gone", w.now_ms);
+	assert_int_equal(w.closed, old);
+	assert_int_equal(w.u.state, UPLINK_STATE_REGISTERED);
+	assert_int_equal(w.n_dials, 2);
+}
+
+static void test_address_gone_while_stopping(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w);
+	register_current(&w);
+	uplink_stop(&w.u, 30000, w.now_ms);
+	uplink_on_address_gone(&w.u, w.u.current, "gone", w.now_ms);
+	assert_int_equal(w.u.state, UPLINK_STATE_STOPPED);
+	assert_int_equal(w.n_dials, 1);
+}
+
 static void test_stop_idle(void **state)
 {
 	struct world w;
@@ -660,7 +765,7 @@ static void play(struct world *w, uint32_t draw)
 
 	w->dial_result = draw & 0xe00 ? 0 : UPLINK_E_NO_ADDRESS;
 	w->busy = draw & 0x1000 ? UINT32_MAX : 0;
-	switch (draw % 12) {
+	switch (draw % 14) {
 	case 0:
 	case 1:
 		uplink_on_secure(&w->u, id, w->now_ms);
@@ -688,6 +793,12 @@ static void play(struct world *w, uint32_t draw)
 		break;
 	case 10:
 		uplink_on_addresses(&w->u, w->now_ms);
+		break;
+	case 11:
+		uplink_hurry(&w->u, w->now_ms);
+		break;
+	case 12:
+		uplink_on_address_gone(&w->u, id, "gone", w->now_ms);
 		break;
 	default:
 		pass(w, (draw >> 20) * 4);
@@ -754,6 +865,11 @@ int main(void)
 		cmocka_unit_test(test_predecessor_ends),
 		cmocka_unit_test(test_duplicate_of_predecessor),
 		cmocka_unit_test(test_old_links_are_bounded),
+		cmocka_unit_test(test_hurry_ends_a_backoff),
+		cmocka_unit_test(test_hurry_respects_the_edge),
+		cmocka_unit_test(test_address_gone_replaces_at_once),
+		cmocka_unit_test(test_address_gone_of_an_old_link),
+		cmocka_unit_test(test_address_gone_while_stopping),
 		cmocka_unit_test(test_stop_idle),
 		cmocka_unit_test(test_stop_registered),
 		cmocka_unit_test(test_stop_waits_for_streams),
