@@ -21,7 +21,8 @@
 struct exchange {
 	const char *path;
 	int fd;
-	int timeout_ms;
+	int timeout_ms; /* -1: none */
+	bool streaming; /* an event has come */
 	struct ctrl_error *errp;
 };
 
@@ -100,8 +101,8 @@ static int send_line(const struct exchange *x, const char *line)
 	return r;
 }
 
-/* Appends what is there. *@donep: a whole line has come. */
-static int take_chunk(const struct exchange *x, struct buf *in, bool *donep)
+/* Appends what is there, or waits for it. */
+static int take_chunk(const struct exchange *x, struct buf *in)
 {
 	char chunk[CHUNK_BYTES];
 	ssize_t n = recv(x->fd, chunk, sizeof(chunk), 0);
@@ -110,31 +111,88 @@ static int take_chunk(const struct exchange *x, struct buf *in, bool *donep)
 		return wait_for(x, POLLIN);
 	/* A reset is an end too: the daemon died with our request unread. */
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
-		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "closed without an answer");
+		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol",
+			    x->streaming ? "the daemon ended the stream"
+					 : "closed without an answer");
 	if (n < 0)
 		return fail_errno(x, errno);
 	if (buf_append(in, chunk, (size_t)n) < 0)
 		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "the answer is too long");
-	*donep = memchr(chunk, '\n', (size_t)n) != NULL;
 	return 0;
 }
 
-static int receive_reply(const struct exchange *x, struct buf *in, json_t **resultp)
+/* The next line's message: 0 or CTRL_PROTO_E_EVENT with *@resultp, or a CTRL_CLIENT_E_*. */
+static int receive_message(const struct exchange *x, struct buf *in, json_t **resultp, bool *eventp)
 {
-	bool done = false;
-	const char *line;
+	const char *line = NULL, *end = NULL;
+	size_t n;
 	int r = 0;
 
-	while (r == 0 && !done)
-		r = take_chunk(x, in, &done);
+	while (r == 0 && !end) {
+		n = buf_len(in);
+		line = (const char *)buf_peek(in);
+		end = n ? memchr(line, '\n', n) : NULL;
+		if (!end)
+			r = take_chunk(x, in);
+	}
 	if (r != 0)
 		return r;
-	line = (const char *)buf_peek(in);
-	r = ctrl_reply_parse(line, (size_t)((const char *)memchr(line, '\n', buf_len(in)) - line),
-			     resultp, x->errp);
+	n = (size_t)(end - line);
+	r = ctrl_reply_parse(line, n, resultp, x->errp);
+	buf_consume(in, n + 1);
+	*eventp = r == CTRL_PROTO_E_EVENT;
 	if (r == CTRL_PROTO_E_REFUSED)
 		return CTRL_CLIENT_E_REFUSED;
-	return r == 0 ? 0 : CTRL_CLIENT_E_BROKEN;
+	return r == 0 || *eventp ? 0 : CTRL_CLIENT_E_BROKEN;
+}
+
+static int receive_reply(struct exchange *x, struct buf *in, json_t **resultp)
+{
+	bool event;
+	int r = receive_message(x, in, resultp, &event);
+
+	if (r != 0 || !event)
+		return r;
+	json_decref(*resultp);
+	return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "a stream, where one answer was expected");
+}
+
+static int receive_stream(struct exchange *x, struct buf *in, ctrl_event_fn on_event, void *ctx)
+{
+	bool event, more = true;
+	json_t *message;
+	int r;
+
+	while (more) {
+		r = receive_message(x, in, &message, &event);
+		if (r != 0)
+			return r;
+		x->streaming = true;
+		x->timeout_ms = -1;
+		more = event && on_event(ctx, message);
+		json_decref(message);
+	}
+	return 0;
+}
+
+/* Connects and sends. The rest is the caller's, end_exchange() included, also on failure. */
+static int begin_exchange(struct exchange *x, const char *command, json_t *args, struct buf *in)
+{
+	CLEANUP(free) char *line = ctrl_call_format(command, args);
+	int r;
+
+	/* What is read may hold a secret that was just minted. */
+	buf_init_secret(in, CTRL_REPLY_MAX + 1);
+	if (!line)
+		return fail(x, CTRL_CLIENT_E_BROKEN, "protocol", "the request is not JSON");
+	r = open_connection(x);
+	return r == 0 ? send_line(x, line) : r;
+}
+
+static void end_exchange(struct exchange *x, struct buf *in)
+{
+	buf_deinit(in);
+	close_fd(x->fd);
 }
 
 int ctrl_call(const char *socket_path, const char *command, json_t *args, unsigned int timeout_ms,
@@ -142,22 +200,25 @@ int ctrl_call(const char *socket_path, const char *command, json_t *args, unsign
 {
 	struct exchange x = {
 		.path = socket_path, .fd = -1, .timeout_ms = (int)timeout_ms, .errp = errp};
-	CLEANUP(free) char *line = ctrl_call_format(command, args);
 	struct buf in;
-	int r;
+	int r = begin_exchange(&x, command, args, &in);
 
-	if (!line)
-		return fail(&x, CTRL_CLIENT_E_BROKEN, "protocol", "the request is not JSON");
-	buf_init(&in, CTRL_REPLY_MAX + 1);
-	r = open_connection(&x);
-	if (r == 0)
-		r = send_line(&x, line);
 	if (r == 0)
 		r = receive_reply(&x, &in, resultp);
-	/* It may hold a secret that was just minted. */
-	if (in.data)
-		explicit_bzero(in.data, in.cap);
-	buf_deinit(&in);
-	close_fd(x.fd);
+	end_exchange(&x, &in);
+	return r;
+}
+
+int ctrl_follow(const char *socket_path, const char *command, json_t *args, unsigned int timeout_ms,
+		ctrl_event_fn on_event, void *ctx, struct ctrl_error *errp)
+{
+	struct exchange x = {
+		.path = socket_path, .fd = -1, .timeout_ms = (int)timeout_ms, .errp = errp};
+	struct buf in;
+	int r = begin_exchange(&x, command, args, &in);
+
+	if (r == 0)
+		r = receive_stream(&x, &in, on_event, ctx);
+	end_exchange(&x, &in);
 	return r;
 }

@@ -3,6 +3,7 @@
 
 /* ctrl_client - blocking client of a control socket, for the command line and tests */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
@@ -22,3 +23,15 @@ enum ctrl_client_outcome {
  */
 NODISCARD int ctrl_call(const char *socket_path, const char *command, struct json_t *args,
 			unsigned int timeout_ms, struct json_t **resultp, struct ctrl_error *errp);
+
+/* @event is borrowed. False ends the following. */
+typedef bool (*ctrl_event_fn)(void *ctx, const struct json_t *event);
+
+/*
+ * Likewise, for a command that answers with a stream: @on_event is called for each event.
+ * 0: @on_event returned false, or the stream ended with its answer. Only the first wait is
+ * bounded by @timeout_ms.
+ */
+NODISCARD int ctrl_follow(const char *socket_path, const char *command, struct json_t *args,
+			  unsigned int timeout_ms, ctrl_event_fn on_event, void *ctx,
+			  struct ctrl_error *errp);

@@ -11,11 +11,13 @@
  * server's with the last handle.
  *
  * A request outlives its client: it is unlinked (conn = NULL) when the client closes, and
- * freed by its answer.
+ * freed by its answer. A streaming one waits for the client's close callback (conn->left) to
+ * report the end, so that a handler is never called back from its own call.
  */
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ struct conn {
 	struct list node; /* in server->conns while not closing */
 	struct ctrl_server *server;
 	struct ctrl_request *request; /* at work, or NULL */
+	struct ctrl_request *left;    /* a stream whose end is to be reported, or NULL */
 	struct buf in;
 	uint64_t progress_ms; /* when a byte last came or went */
 	uid_t uid;
@@ -52,8 +55,11 @@ struct conn {
 };
 
 struct ctrl_request {
-	struct conn *conn; /* NULL: the client is gone */
+	struct conn *conn;    /* NULL: the client is gone */
+	struct conn *closing; /* whose `left` we are */
 	uid_t uid;
+	const struct ctrl_stream_events *events; /* NULL: no stream */
+	void *ctx;
 };
 
 /* A reply that libuv holds until the client has taken it. */
@@ -71,6 +77,10 @@ static void conn_close_cb(uv_handle_t *handle)
 	struct conn *conn = handle->data;
 	struct ctrl_server *s = conn->server;
 
+	if (conn->left) {
+		conn->left->events->on_gone(conn->left->ctx, conn->left);
+		free(conn->left);
+	}
 	buf_deinit(&conn->in);
 	free(conn);
 	ctrl_server_drop_handle(s);
@@ -82,14 +92,26 @@ static void set_state(struct conn *conn, enum conn_state state)
 	conn->state = state;
 }
 
+static void leave_request(struct conn *conn)
+{
+	struct ctrl_request *req = conn->request;
+
+	conn->request = NULL;
+	if (!req)
+		return;
+	req->conn = NULL;
+	if (req->events) {
+		req->closing = conn;
+		conn->left = req;
+	}
+}
+
 static void close_conn(struct conn *conn)
 {
 	if (conn->state == CONN_STATE_CLOSING)
 		return;
 	set_state(conn, CONN_STATE_CLOSING);
-	if (conn->request)
-		conn->request->conn = NULL;
-	conn->request = NULL;
+	leave_request(conn);
 	list_remove(&conn->node);
 	conn->server->n_conns--;
 	uv_close((uv_handle_t *)&conn->pipe, conn_close_cb);
@@ -114,6 +136,19 @@ static void wipe_line(char *line)
 	free(line);
 }
 
+static bool is_streaming(const struct conn *conn)
+{
+	return conn->request && conn->request->events;
+}
+
+static void offer_room(struct conn *conn)
+{
+	struct ctrl_request *req = conn->request;
+
+	if (is_streaming(conn) && ctrl_stream_has_room(req))
+		req->events->on_room(req->ctx, req);
+}
+
 static void reply_write_cb(uv_write_t *write, int status)
 {
 	struct reply *reply = container_of(write, struct reply, write);
@@ -122,10 +157,12 @@ static void reply_write_cb(uv_write_t *write, int status)
 	wipe_line(reply->line);
 	free(reply);
 	conn->progress_ms = uv_now(conn->pipe.loop);
-	if (status < 0)
+	if (status < 0) {
 		close_conn(conn);
-	else
-		close_if_done(conn);
+		return;
+	}
+	offer_room(conn);
+	close_if_done(conn);
 }
 
 /* Takes @line over. */
@@ -166,6 +203,8 @@ static void answer(struct ctrl_request *req, char *line)
 {
 	struct conn *conn = req->conn;
 
+	if (req->closing)
+		req->closing->left = NULL;
 	free(req);
 	if (!conn) {
 		wipe_line(line);
@@ -195,12 +234,36 @@ void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fm
 	answer(req, ctrl_reply_format_error(code, text));
 }
 
+/* --- streams --- */
+
+void ctrl_stream_begin(struct ctrl_request *req, const struct ctrl_stream_events *events, void *ctx)
+{
+	assert(req->conn && !req->events);
+	req->events = events;
+	req->ctx = ctx;
+}
+
+bool ctrl_stream_has_room(const struct ctrl_request *req)
+{
+	const uv_stream_t *stream = req->conn ? (const uv_stream_t *)&req->conn->pipe : NULL;
+
+	return stream && uv_stream_get_write_queue_size(stream) < CTRL_STREAM_QUEUE_MAX;
+}
+
+void ctrl_stream_send(struct ctrl_request *req, json_t *event)
+{
+	assert(req->events);
+	if (req->conn)
+		send_line(req->conn, ctrl_reply_format_event(event));
+	json_decref(event);
+}
+
+/* --- requests --- */
+
 uid_t ctrl_request_uid(const struct ctrl_request *req)
 {
 	return req->uid;
 }
-
-/* --- requests --- */
 
 static const struct ctrl_command *find_command(const struct ctrl_server *s, const char *name)
 {
@@ -213,6 +276,11 @@ static const struct ctrl_command *find_command(const struct ctrl_server *s, cons
 static bool may_change(uid_t uid)
 {
 	return uid == 0 || uid == geteuid();
+}
+
+bool ctrl_request_may_change(const struct ctrl_request *req)
+{
+	return may_change(req->uid);
 }
 
 static void run_call(struct conn *conn, const struct ctrl_call *call)
@@ -337,11 +405,24 @@ static void take_bytes(struct conn *conn, const char *bytes, size_t n)
 	dispatch(conn);
 }
 
+/* Both ways, not only its sending half: who follows a stream has nothing more to say. */
+static bool has_left(const struct conn *conn)
+{
+	struct pollfd pfd = {.fd = -1};
+
+	if (uv_fileno((const uv_handle_t *)&conn->pipe, &pfd.fd) < 0)
+		return true;
+	return poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
 static void take_end(struct conn *conn)
 {
 	uv_read_stop((uv_stream_t *)&conn->pipe);
 	set_state(conn, CONN_STATE_ENDED);
-	dispatch(conn);
+	if (is_streaming(conn) && has_left(conn))
+		close_conn(conn);
+	else
+		dispatch(conn);
 }
 
 static void conn_read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -420,10 +501,24 @@ void ctrl_conn_close(struct list *node)
 	close_conn(list_entry(node, struct conn, node));
 }
 
+static void sweep_stream(struct conn *conn, uint64_t now_ms)
+{
+	bool owed = uv_stream_get_write_queue_size((uv_stream_t *)&conn->pipe) > 0;
+
+	if (owed && now_ms >= conn->progress_ms + CTRL_IDLE_MS) {
+		log_warn("control client dropped: it does not read", log_int("uid", conn->uid));
+		close_conn(conn);
+	} else if (has_left(conn)) {
+		close_conn(conn);
+	}
+}
+
 void ctrl_conn_sweep(struct list *node, uint64_t now_ms)
 {
 	struct conn *conn = list_entry(node, struct conn, node);
 
-	if (!conn->request && now_ms >= conn->progress_ms + CTRL_IDLE_MS)
+	if (is_streaming(conn))
+		sweep_stream(conn, now_ms);
+	else if (!conn->request && now_ms >= conn->progress_ms + CTRL_IDLE_MS)
 		close_conn(conn);
 }

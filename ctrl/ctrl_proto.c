@@ -147,12 +147,12 @@ char *ctrl_reply_format_error(const char *code, const char *text)
 	return line;
 }
 
-char *ctrl_reply_format_ok(json_t *result)
+static char *format_good(const char *member, json_t *value)
 {
 	json_t *message = json_pack("{s:i, s:b}", "v", CTRL_VERSION, "ok", 1);
 	char *line;
 
-	json_object_set_new(message, "result", result ? json_incref(result) : json_object());
+	json_object_set_new(message, member, value ? json_incref(value) : json_object());
 	line = format_line(message);
 	if (!line)
 		return ctrl_reply_format_error("internal", "the result can't be written as JSON");
@@ -161,6 +161,16 @@ char *ctrl_reply_format_ok(json_t *result)
 		return ctrl_reply_format_error("too-large", "the result is too large to send");
 	}
 	return line;
+}
+
+char *ctrl_reply_format_ok(json_t *result)
+{
+	return format_good("result", result);
+}
+
+char *ctrl_reply_format_event(json_t *event)
+{
+	return format_good("event", event);
 }
 
 static int take_error(const json_t *error, struct ctrl_error *errp)
@@ -177,7 +187,7 @@ static int take_error(const json_t *error, struct ctrl_error *errp)
 int ctrl_reply_parse(const char *line, size_t n, json_t **resultp, struct ctrl_error *errp)
 {
 	CLEANUP(json_decref) json_t *root = load_object(line, n, errp);
-	json_t *result;
+	json_t *event, *result;
 
 	if (!root || check_version(root, errp) != 0) {
 		snprintf(errp->code, sizeof(errp->code), "protocol");
@@ -185,6 +195,11 @@ int ctrl_reply_parse(const char *line, size_t n, json_t **resultp, struct ctrl_e
 	}
 	if (!json_is_true(json_object_get(root, "ok")))
 		return take_error(json_object_get(root, "error"), errp);
+	event = json_object_get(root, "event");
+	if (json_is_object(event)) {
+		*resultp = json_incref(event);
+		return CTRL_PROTO_E_EVENT;
+	}
 	result = json_object_get(root, "result");
 	if (!json_is_object(result))
 		return fail(errp, "protocol", "the answer's 'result' is not an object");

@@ -35,6 +35,7 @@ struct ctrl_call {
 enum ctrl_proto_outcome {
 	CTRL_PROTO_E_BAD = 1,	  /* not a message of this protocol; the error says why */
 	CTRL_PROTO_E_REFUSED = 2, /* a reply that reports an error */
+	CTRL_PROTO_E_EVENT = 3,	  /* a line of a stream: not the last; the event is the result */
 };
 
 /* @line without line end. 0, or CTRL_PROTO_E_BAD with @errp. */
@@ -44,7 +45,10 @@ NODISCARD int ctrl_call_parse(const char *line, size_t n, struct ctrl_call *call
 /* A request line with its end; @args may be NULL, both are borrowed. NULL: @args isn't JSON. */
 char *ctrl_call_format(const char *command, struct json_t *args);
 
-/* On 0 *@resultp is a new reference to an object; else an outcome with @errp. */
+/*
+ * On 0 and CTRL_PROTO_E_EVENT *@resultp is a new reference to an object; else an outcome
+ * with @errp.
+ */
 NODISCARD int ctrl_reply_parse(const char *line, size_t n, struct json_t **resultp,
 			       struct ctrl_error *errp);
 
@@ -53,5 +57,7 @@ NODISCARD int ctrl_reply_parse(const char *line, size_t n, struct json_t **resul
  * can't be written or is over CTRL_REPLY_MAX, the line is an error "internal" or "too-large".
  */
 char *ctrl_reply_format_ok(struct json_t *result);
+/* A line of a stream, likewise. */
+char *ctrl_reply_format_event(struct json_t *event);
 /* Never NULL; bytes of @text that aren't UTF-8 become '?'. */
 char *ctrl_reply_format_error(const char *code, const char *text);

@@ -14,6 +14,10 @@
  * anything for CTRL_IDLE_MS while no answer is owed to it. Commands that change something
  * need the daemon's own uid or root (SO_PEERCRED).
  *
+ * A command may answer with a stream, as many lines {"v":1,"ok":true,"event":{...}} as it
+ * likes before the answer proper. It is never ahead of its reader by more than
+ * CTRL_STREAM_QUEUE_MAX, and a reader that takes nothing for CTRL_IDLE_MS is dropped.
+ *
  * The program must ignore SIGPIPE: libuv writes without MSG_NOSIGNAL.
  */
 
@@ -27,8 +31,9 @@
 #include "base/compiler.h"
 #include "ctrl/ctrl_proto.h"
 
-#define CTRL_CLIENTS_MAX 32
-#define CTRL_IDLE_MS	 60000
+#define CTRL_CLIENTS_MAX      32
+#define CTRL_IDLE_MS	      60000
+#define CTRL_STREAM_QUEUE_MAX (64 * 1024) /* bytes that wait: no room */
 
 struct ctrl_request;
 struct ctrl_server;
@@ -73,6 +78,28 @@ void ctrl_server_sweep(struct ctrl_server *s, uint64_t now_ms);
 
 /* Uid of the process that sent @req. Valid until the answer. */
 uid_t ctrl_request_uid(const struct ctrl_request *req);
+
+/* True: may run what changes something. Valid until the answer. */
+bool ctrl_request_may_change(const struct ctrl_request *req);
+
+/* Never called from within a call about the same request. */
+struct ctrl_stream_events {
+	/* The client has read, there is room again. */
+	void (*on_room)(void *ctx, struct ctrl_request *req);
+	/*
+	 * The client has left or was dropped. @req ends with the return; it must not be answered
+	 * any more. Not called after an answer.
+	 */
+	void (*on_gone)(void *ctx, struct ctrl_request *req);
+};
+
+/* Within the handler: @req is answered by a stream. @events is borrowed (static const). */
+void ctrl_stream_begin(struct ctrl_request *req, const struct ctrl_stream_events *events,
+		       void *ctx);
+/* False while enough waits to be read (on_room follows), or when the client is gone. */
+bool ctrl_stream_has_room(const struct ctrl_request *req);
+/* @event, an object, is stolen. The stream ends by an answer. */
+void ctrl_stream_send(struct ctrl_request *req, struct json_t *event);
 
 /* @result is stolen (a new reference); NULL: an empty object. */
 void ctrl_reply_ok(struct ctrl_request *req, struct json_t *result);

@@ -38,12 +38,16 @@
 #define CLIENT_LIMIT_S	20
 #define CALL_LIMIT_MS	20000
 #define BIG_REPLY_BYTES (1024 * 1024)
+#define STREAM_EVENTS	20000 /* more than sockets and queues hold unread */
 
 struct daemon {
 	uv_loop_t loop;
 	uv_async_t stop;
 	pthread_t thread;
 	struct ctrl_server *server;
+	struct ctrl_request *stream; /* of the command "stream", until its client is gone */
+	unsigned int n_sent;
+	unsigned int n_gone;
 	struct ctrl_request *held; /* of the command "hold", until "release" */
 	char folder[64];
 	char path[96];
@@ -109,6 +113,69 @@ static void run_release(void *ctx, struct ctrl_request *req, const json_t *args)
 	ctrl_reply_ok(req, NULL);
 }
 
+static json_t *make_event(unsigned int n)
+{
+	return json_pack("{s:i, s:s}", "n", (int)n, "pad",
+			 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+}
+
+/* As many as fit now. */
+static void stream_room(void *ctx, struct ctrl_request *req)
+{
+	struct daemon *d = ctx;
+
+	assert_ptr_equal(req, d->stream);
+	while (d->n_sent < STREAM_EVENTS && ctrl_stream_has_room(req))
+		ctrl_stream_send(req, make_event(++d->n_sent));
+}
+
+static void stream_gone(void *ctx, struct ctrl_request *req)
+{
+	struct daemon *d = ctx;
+
+	assert_ptr_equal(req, d->stream);
+	d->stream = NULL;
+	d->n_gone++;
+}
+
+static const struct ctrl_stream_events stream_events = {
+	.on_room = stream_room,
+	.on_gone = stream_gone,
+};
+
+static void run_stream(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	struct daemon *d = ctx;
+
+	(void)args;
+	assert_null(d->stream);
+	d->stream = req;
+	d->n_sent = 0;
+	ctrl_stream_begin(req, &stream_events, d);
+	stream_room(d, req);
+}
+
+static void run_stream_end(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	struct daemon *d = ctx;
+
+	(void)args;
+	if (d->stream)
+		ctrl_reply_ok(d->stream, json_pack("{s:i}", "sent", (int)d->n_sent));
+	d->stream = NULL;
+	ctrl_reply_ok(req, NULL);
+}
+
+static void run_stream_state(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	struct daemon *d = ctx;
+
+	(void)args;
+	ctrl_reply_ok(req, json_pack("{s:b, s:i, s:i, s:b}", "open", d->stream != NULL, "sent",
+				     (int)d->n_sent, "gone", (int)d->n_gone, "may_change",
+				     ctrl_request_may_change(req)));
+}
+
 static void run_sweep(void *ctx, struct ctrl_request *req, const json_t *args)
 {
 	struct daemon *d = ctx;
@@ -126,10 +193,17 @@ static void run_uid(void *ctx, struct ctrl_request *req, const json_t *args)
 }
 
 static const struct ctrl_command daemon_commands[] = {
-	{"big", false, run_big, ""},	     {"change", true, run_change, ""},
-	{"echo", false, run_echo, ""},	     {"fail", false, run_fail, ""},
-	{"hold", false, run_hold, ""},	     {"is-held", false, run_is_held, ""},
-	{"release", false, run_release, ""}, {"sweep", false, run_sweep, ""},
+	{"big", false, run_big, ""},
+	{"change", true, run_change, ""},
+	{"echo", false, run_echo, ""},
+	{"fail", false, run_fail, ""},
+	{"hold", false, run_hold, ""},
+	{"is-held", false, run_is_held, ""},
+	{"release", false, run_release, ""},
+	{"sweep", false, run_sweep, ""},
+	{"stream", false, run_stream, ""},
+	{"stream-end", false, run_stream_end, ""},
+	{"stream-state", false, run_stream_state, ""},
 	{"uid", false, run_uid, ""},
 };
 
