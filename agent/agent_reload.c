@@ -12,6 +12,8 @@
 #include <jansson.h>
 
 #include "agent/agent_private.h"
+#include "agent/local_config.h"
+#include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/diag.h"
 #include "base/log.h"
@@ -129,17 +131,7 @@ int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
 
 void agent_set_local_config(struct agent *a)
 {
-	const struct warp_routing *w = &a->live->warp_routing;
-	json_t *config =
-		json_pack("{s:{s:s, s:s}, s:[{s:s}], s:{s:I, s:I, s:I}}", "__configuration_flags",
-			  "protocol", "http2", "loglevel", log_level_name(a->live->log_level),
-			  "ingress", "service", "http_status:503", "warp-routing", "connectTimeout",
-			  (json_int_t)(w->connect_timeout_ms / 1000), "maxActiveFlows",
-			  (json_int_t)w->max_active_flows, "tcpKeepAlive",
-			  (json_int_t)(w->tcp_keep_alive_ms / 1000));
-	char *text = json_dumps(config, JSON_COMPACT);
+	CLEANUP(free) char *text = local_config_format(a->live);
 
 	supervisor_set_local_config(a->supervisor, text);
-	free(text);
-	json_decref(config);
 }
