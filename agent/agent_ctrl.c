@@ -15,13 +15,10 @@
 #include "base/log.h"
 #include "ctrl/agent_status.h"
 #include "ctrl/ctrl_server.h"
-#include "tun/netlink.h"
 #include "wire/io_loop.h"
 #include "wire/proto.h"
 
-/* Each asks the kernel: more routes than this are listed without interface and source. */
-#define ROUTES_LOOKED_UP_MAX 256
-#define DIAG_TEXT_MAX	     16384
+#define DIAG_TEXT_MAX 16384
 
 static void set_text(json_t *object, const char *key, const char *text)
 {
@@ -131,30 +128,19 @@ static void run_connections(void *ctx, struct ctrl_request *req, const json_t *a
 
 /* ---- routes ---- */
 
-/* The address that a packet for @route would go to, as an example of its network. */
-static struct ip_addr example_of(const struct route_setting *route)
-{
-	struct ip_addr ip = route->network.ip;
-
-	if (route->has_via && route->via.ip.family)
-		return route->via.ip;
-	/* The network's own address would be answered as a broadcast. */
-	if (!prefix_is_single(&route->network))
-		ip.bytes[ip_bits(&ip) / 8 - 1] |= 1;
-	return ip;
-}
-
 static void add_path(json_t *row, const struct route_setting *route)
 {
-	struct ip_addr ip = example_of(route);
-	struct netlink_path path;
+	struct agent_path found;
 	char source[IP_TEXT_MAX];
 
-	if (netlink_route_get(&ip, &path) < 0)
+	if (!agent_network_look_up(route, &found))
 		return;
-	set_text(row, ROUTE_INTERFACE, path.interface);
-	if (path.source.family)
-		set_text(row, ROUTE_SOURCE, ip_format(&path.source, source));
+	json_object_set_new(row, ROUTE_REACHABLE, json_boolean(found.reachable));
+	if (!found.reachable)
+		return;
+	set_text(row, ROUTE_INTERFACE, found.path.interface);
+	if (found.path.source.family)
+		set_text(row, ROUTE_SOURCE, ip_format(&found.path.source, source));
 }
 
 static void add_via(json_t *row, const struct route_setting *route)
@@ -244,8 +230,56 @@ static void run_reload(void *ctx, struct ctrl_request *req, const json_t *args U
 	diag_deinit(&diag);
 }
 
+/* ---- log level ---- */
+
+static enum log_level level_in_force(void)
+{
+	enum log_level level = LOG_LEVEL_DEBUG;
+
+	while (level < LOG_LEVEL_ERROR && !log_is_enabled(level))
+		level++;
+	return level;
+}
+
+static void set_level(struct agent *a, struct ctrl_request *req, const char *name)
+{
+	const char *before = log_level_name(level_in_force());
+	enum log_level level;
+
+	if (!ctrl_request_may_change(req)) {
+		ctrl_reply_error(req, "forbidden", "only root and the agent's own user set it");
+		return;
+	}
+	if (log_level_parse(name, &level) < 0) {
+		ctrl_reply_error(req, "invalid", "the levels are debug, info, warn and error");
+		return;
+	}
+	log_set_level(level);
+	log_info("log level set until the next reload", log_text("level", log_level_name(level)),
+		 log_int("uid", ctrl_request_uid(req)));
+	agent_event(a, EVENT_LOG_LEVEL, log_text(LOG_LEVEL_LEVEL, log_level_name(level)),
+		    log_text(LOG_LEVEL_BEFORE, before), log_int("uid", ctrl_request_uid(req)));
+	ctrl_reply_ok(req, json_pack("{s:s, s:s}", LOG_LEVEL_LEVEL, log_level_name(level),
+				     LOG_LEVEL_BEFORE, before));
+}
+
+static void run_log_level(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	const json_t *level = json_object_get(args, LOG_LEVEL_LEVEL);
+
+	if (!level)
+		ctrl_reply_ok(
+			req, json_pack("{s:s}", LOG_LEVEL_LEVEL, log_level_name(level_in_force())));
+	else if (!json_is_string(level))
+		ctrl_reply_error(req, "invalid", "'" LOG_LEVEL_LEVEL "' is no text");
+	else
+		set_level(ctx, req, json_string_value(level));
+}
+
 static const struct ctrl_command commands[] = {
 	{.name = AGENT_COMMAND_CONNECTIONS, .run = run_connections, .help = "connections"},
+	{.name = AGENT_COMMAND_EVENTS, .run = agent_run_events, .help = "what happened lately"},
+	{.name = AGENT_COMMAND_LOG_LEVEL, .run = run_log_level, .help = "shown, or set"},
 	{.name = AGENT_COMMAND_RELOAD, .changes = true, .run = run_reload, .help = "reload"},
 	{.name = AGENT_COMMAND_ROUTES, .run = run_routes, .help = "routes and their states"},
 	{.name = AGENT_COMMAND_STATUS, .run = run_status, .help = "state of the tunnel"},

@@ -12,17 +12,24 @@
 #include "agent/credentials.h"
 #include "agent/dispatch.h"
 #include "agent/edge_discovery.h"
+#include "agent/events.h"
 #include "agent/origin.h"
 #include "agent/remote_config.h"
 #include "agent/supervisor.h"
+#include "base/compiler.h"
 #include "base/health.h"
+#include "base/list.h"
 #include "base/uuid.h"
 #include "ctrl/state_file.h"
+#include "tun/netlink.h"
 #include "wire/registration.h"
 
+struct ctrl_request;
 struct ctrl_server;
 struct diag;
 struct io_loop;
+struct json_t; /* jansson's */
+struct netlink_watch;
 struct resolver;
 struct tls_context;
 
@@ -55,6 +62,29 @@ struct agent_routes {
 	bool told_stock;   /* that routes are the operator's there */
 };
 
+/* agent_events.c */
+struct agent_feed {
+	struct events *events;
+	struct list followers;
+	unsigned int n_followers;
+};
+
+/* Each asks the kernel: routes after these are listed without interface and source. */
+#define ROUTES_LOOKED_UP_MAX 256
+
+/* How this host reaches a route's network. */
+struct agent_path {
+	bool reachable;
+	struct netlink_path path;
+};
+
+/* agent_network.c */
+struct agent_network {
+	struct netlink_watch *watch; /* NULL: the kernel refused */
+	struct agent_path *paths;    /* of the first routes, as last seen */
+	size_t n_paths;
+};
+
 struct agent {
 	const struct agent_options *opt;
 	enum agent_phase phase;
@@ -78,6 +108,8 @@ struct agent {
 	struct dispatch *dispatch;
 	struct supervisor *supervisor;
 	struct ctrl_server *ctrl;
+	struct agent_feed feed;
+	struct agent_network network;
 	struct agent_routes routes;
 	struct agent_service service;
 	uv_signal_t signals[3];
@@ -115,6 +147,28 @@ void agent_service_stopping(struct agent *a);
 /* Leaves the state file as a stopped agent's. */
 void agent_service_end(struct agent *a);
 
+/* ---- agent_events.c ---- */
+
+void agent_feed_open(struct agent *a);
+/* After the loop has closed all clients. */
+void agent_feed_close(struct agent *a);
+/* As events_add(), and tells who follows. */
+void agent_tell(struct agent *a, const char *kind, const struct log_field *fields);
+#define agent_event(a, kind, ...)                                                                  \
+	agent_tell(a, kind, (const struct log_field[]){__VA_ARGS__, LOG_END})
+/* The control command. */
+void agent_run_events(void *ctx, struct ctrl_request *req, const struct json_t *args);
+
+/* ---- agent_network.c ---- */
+
+/* False: the kernel did not tell. */
+bool agent_network_look_up(const struct route_setting *route, struct agent_path *out);
+/* Takes the routes of a->live, as they are now. */
+void agent_network_load(struct agent *a);
+void agent_network_start(struct agent *a);
+void agent_network_stop(struct agent *a);
+void agent_network_free(struct agent *a);
+
 /* ---- agent_routes.c ---- */
 
 /* Takes the routes of a->live. */
@@ -126,8 +180,6 @@ void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
 			   const char *failed);
 
 /* ---- agent_reload.c ---- */
-
-struct json_t; /* jansson's */
 
 /*
  * Reads the config again. 0: in force, and *@resultp (may be NULL) says what changed;

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ static void put_in_force(struct agent *a, struct settings *new, const json_t *ch
 	agent_set_local_config(a);
 	if (includes(changed, "routes") || includes(changed, "virtual-networks")) {
 		agent_routes_load(a);
+		agent_network_load(a);
 		supervisor_poke(a->supervisor);
 	}
 	if (old != a->boot)
@@ -88,18 +90,40 @@ void agent_log_findings(const struct diag *diag)
 	}
 }
 
-static void report(const struct diag *diag, json_t *changed, json_t **resultp)
+static void report(struct agent *a, const struct diag *diag, json_t *changed, json_t **resultp)
 {
+	char keys[KEYS_TEXT_MAX] = "";
 	json_t *value;
 	size_t i;
 
 	log_info("config reloaded", log_int("changes", (int64_t)json_array_size(changed)));
 	json_array_foreach(changed, i, value)
+	{
+		size_t n = strlen(keys);
+
 		log_info("config changed", log_text("key", json_string_value(value)));
+		snprintf(keys + n, sizeof(keys) - n, "%s%s", n ? "," : "",
+			 json_string_value(value));
+	}
+	agent_event(a, EVENT_RELOAD, log_text(RELOAD_CHANGED, keys));
 	agent_log_findings(diag);
 	if (resultp)
 		*resultp = json_pack("{s:O, s:o}", RELOAD_CHANGED, changed, RELOAD_WARNINGS,
 				     list_warnings(diag));
+}
+
+/* The first error; the others are in the log and in the answer. */
+static void tell_refusal(struct agent *a, const struct diag *diag)
+{
+	for (size_t i = 0; i < diag->n_items; i++) {
+		const struct diag_item *item = &diag->items[i];
+
+		if (item->kind != DIAG_ERROR)
+			continue;
+		agent_event(a, EVENT_RELOAD_FAIL, log_int("line", item->line),
+			    log_text("reason", item->text));
+		return;
+	}
 }
 
 int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
@@ -117,11 +141,12 @@ int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
 				 keys);
 		changed = list_changes(a->live, new);
 		put_in_force(a, new, changed);
-		report(diag, changed, resultp);
+		report(a, diag, changed, resultp);
 		json_decref(changed);
 	} else {
 		log_error("config not reloaded, the old one stays in force");
 		agent_log_findings(diag);
+		tell_refusal(a, diag);
 	}
 	agent_service_reloaded(a);
 	return r < 0 ? -EINVAL : 0;

@@ -8,6 +8,7 @@
 #include "agent/agent_private.h"
 #include "base/compiler.h"
 #include "base/log.h"
+#include "ctrl/agent_status.h"
 #include "wire/io_loop.h"
 #include "wire/tls_crypto.h"
 
@@ -158,21 +159,32 @@ static const char *entry_name(const struct route_set *set, size_t i)
 	return i < set->n_vnets ? set->vnets[i].name : set->routes[i - set->n_vnets].network;
 }
 
-static void log_verdicts(const struct route_set *set, const struct route_verdict *verdicts,
-			 size_t n)
+static void tell_verdicts(struct agent *a, const struct route_set *set,
+			  const struct route_verdict *verdicts, size_t n)
 {
 	size_t n_refused = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (verdicts[i].accepted)
 			continue;
-		if (n_refused++ < REFUSALS_LOGGED_MAX)
-			log_warn("the edge refuses a route",
-				 log_text("network", entry_name(set, i)),
-				 log_text("reason", verdicts[i].reason));
+		if (n_refused++ >= REFUSALS_LOGGED_MAX)
+			continue;
+		log_warn("the edge refuses a route", log_text("network", entry_name(set, i)),
+			 log_text("reason", verdicts[i].reason));
+		agent_event(a, EVENT_ROUTE, log_text(ROUTE_NETWORK, entry_name(set, i)),
+			    log_text(ROUTE_REASON, verdicts[i].reason));
 	}
 	log_info("routes advertised", log_int("accepted", (int64_t)(n - n_refused)),
 		 log_int("refused", (int64_t)n_refused));
+	agent_event(a, EVENT_ROUTES, log_int(ROUTE_STATE_ACCEPTED, (int64_t)(n - n_refused)),
+		    log_int(ROUTE_STATE_REFUSED, (int64_t)n_refused));
+}
+
+static void tell_failure(struct agent *a, int64_t index, const char *reason)
+{
+	log_warn("routes not advertised", log_int("conn_index", index), log_text("reason", reason));
+	agent_event(a, EVENT_ROUTES_FAIL, log_int(CONNECTION_INDEX, index),
+		    log_text(ROUTE_REASON, reason));
 }
 
 void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
@@ -182,10 +194,9 @@ void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
 	const struct route_set *set = advertise_routes(a->routes.advertise);
 
 	if (failed)
-		log_warn("routes not advertised", log_int("conn_index", (int64_t)(link >> 32)),
-			 log_text("reason", failed));
+		tell_failure(a, (int64_t)(link >> 32), failed);
 	else if (!send_all && verdicts && n_verdicts == set->n_vnets + set->n_routes)
-		log_verdicts(set, verdicts, n_verdicts);
+		tell_verdicts(a, set, verdicts, n_verdicts);
 	advertise_on_answer(a->routes.advertise, link, generation, verdicts, n_verdicts, send_all,
 			    failed, random_u32(), io_loop_now_ms(a->loop));
 }

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "ctrl/agent_status.h"
 #include "ctrl/ctrl_server.h"
 
 #define READY_AFTER_MS	10000
@@ -126,6 +127,7 @@ void agent_service_start(struct agent *a)
 {
 	struct agent_service *sv = &a->service;
 	uint64_t watchdog_ms = notify_watchdog_ms();
+	char connector[UUID_TEXT_MAX];
 
 	sv->started_ms = clock_boot_ms();
 	uv_update_time(&a->uv);
@@ -133,6 +135,8 @@ void agent_service_start(struct agent *a)
 	uv_timer_start(&sv->sweep, sweep_cb, SWEEP_EVERY_MS, SWEEP_EVERY_MS);
 	if (watchdog_ms)
 		uv_timer_start(&sv->watchdog, watchdog_cb, 0, (watchdog_ms + 1) / 2);
+	agent_event(a, EVENT_STARTED, log_text(STATUS_VERSION, ADIT_VERSION),
+		    log_text(STATUS_CONNECTOR_ID, uuid_format(&a->connector_id, connector)));
 	agent_service_update(a);
 }
 
@@ -149,13 +153,13 @@ void agent_service_reloaded(struct agent *a)
 
 void agent_service_stopping(struct agent *a)
 {
-	(void)a;
+	agent_tell(a, EVENT_STOPPING, &LOG_END);
 	notify_send("STOPPING=1\nSTATUS=shutting down\n");
 }
 
 /* ---- health ---- */
 
-static void log_health(const struct agent *a, bool worse)
+static void tell_health(struct agent *a, bool worse)
 {
 	const struct agent_service *sv = &a->service;
 	enum log_level level = worse ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
@@ -163,6 +167,9 @@ static void log_health(const struct agent *a, bool worse)
 	LOG_AT(level, "tunnel state", log_text("state", health_name(sv->health)),
 	       log_int("registered", sv->n_registered),
 	       log_int("expected", supervisor_n_uplinks(a->supervisor)), LOG_END);
+	agent_event(a, EVENT_HEALTH, log_text(STATUS_STATE, health_name(sv->health)),
+		    log_int(STATUS_REGISTERED, sv->n_registered),
+		    log_int(STATUS_EXPECTED, supervisor_n_uplinks(a->supervisor)));
 }
 
 void agent_service_update(struct agent *a)
@@ -182,7 +189,7 @@ void agent_service_update(struct agent *a)
 
 		sv->health = health;
 		sv->since_s = wall_s();
-		log_health(a, worse);
+		tell_health(a, worse);
 		save_state(a, health, getpid());
 	}
 	sv->told = true;

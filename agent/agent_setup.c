@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "base/diag.h"
 #include "base/log.h"
+#include "ctrl/agent_status.h"
 #include "ctrl/ctrl_server.h"
 #include "wire/io_loop.h"
 #include "wire/proto.h"
@@ -47,6 +48,11 @@ static uint64_t settled(void *ctx, uint64_t now_ms)
 	return a->phase == AGENT_PHASE_RUNNING ? agent_routes_settle(a, now_ms) : UINT64_MAX;
 }
 
+static void take_event(void *ctx, const char *kind, const struct log_field *fields)
+{
+	agent_tell(ctx, kind, fields);
+}
+
 static void unauthorized(void *ctx)
 {
 	struct agent *a = ctx;
@@ -66,6 +72,7 @@ static const struct supervisor_events supervisor_events = {
 	.on_stream = take_stream,
 	.on_advertised = take_answer,
 	.on_settled = settled,
+	.on_event = take_event,
 	.on_unauthorized = unauthorized,
 	.on_stopped = stopped,
 };
@@ -167,6 +174,7 @@ static int open_loop(struct agent *a)
 	if (r < 0)
 		return fail("no event loop", r);
 	a->has_loop = true;
+	agent_feed_open(a);
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
 	init_timer(a, &a->last_timer);
@@ -253,6 +261,13 @@ static int make_identity(struct agent *a)
 	return AGENT_EXIT_OK;
 }
 
+static void remote_config_came(void *ctx, enum remote_config_outcome outcome, int32_t version,
+			       const char *note)
+{
+	agent_event(ctx, EVENT_REMOTE, log_text("outcome", remote_config_outcome_name(outcome)),
+		    log_int("version", version), log_text("note", note));
+}
+
 static int make_parts(struct agent *a)
 {
 	struct supervisor_options opt = {
@@ -263,11 +278,13 @@ static int make_parts(struct agent *a)
 	};
 
 	remote_config_init(&a->remote, &a->live->warp_routing, a->live->remote_config);
+	remote_config_watch(&a->remote, remote_config_came, a);
 	a->origins = origins_new(a->loop, stream_ended, a);
 	a->dispatch = dispatch_new(a->origins, &a->remote, a->live);
 	a->supervisor = supervisor_new(&opt, &supervisor_events, a);
 	a->routes.advertise = advertise_new();
 	agent_routes_load(a);
+	agent_network_start(a);
 	agent_set_local_config(a);
 	return AGENT_EXIT_OK;
 }
@@ -295,6 +312,7 @@ void agent_let_go(struct agent *a)
 	uv_timer_stop(&a->service.ready_timer);
 	uv_timer_stop(&a->service.watchdog);
 	uv_timer_stop(&a->service.sweep);
+	agent_network_stop(a);
 	ctrl_server_free(a->ctrl);
 	a->ctrl = NULL;
 	edge_discovery_free(a->discovery);
@@ -328,6 +346,8 @@ void agent_tear_down(struct agent *a)
 {
 	if (a->has_loop)
 		close_loop(a);
+	agent_feed_close(a);
+	agent_network_free(a);
 	origins_free(a->origins);
 	dispatch_free(a->dispatch);
 	advertise_free(a->routes.advertise);

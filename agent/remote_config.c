@@ -201,22 +201,43 @@ static enum remote_config_outcome apply(struct remote_config *rc, const json_t *
 	return REMOTE_CONFIG_APPLIED;
 }
 
+void remote_config_watch(struct remote_config *rc, remote_config_watcher watcher, void *ctx)
+{
+	rc->watcher = watcher;
+	rc->watcher_ctx = ctx;
+}
+
+const char *remote_config_outcome_name(enum remote_config_outcome outcome)
+{
+	static const char *const names[] = {
+		[REMOTE_CONFIG_APPLIED] = "applied",
+		[REMOTE_CONFIG_OLD] = "old",
+		[REMOTE_CONFIG_INVALID] = "refused",
+		[REMOTE_CONFIG_UNREADABLE] = "unreadable",
+	};
+
+	return names[outcome];
+}
+
 enum remote_config_outcome remote_config_apply(struct remote_config *rc, const void *body, size_t n,
 					       char answer[REMOTE_CONFIG_ANSWER_MAX], char *note,
 					       size_t n_note)
 {
-	enum remote_config_outcome outcome;
+	enum remote_config_outcome outcome = REMOTE_CONFIG_UNREADABLE;
 	const char *reason = NULL;
 	json_t *root = read_body(body, n, &reason);
 
 	answer[0] = '\0';
 	note[0] = '\0';
-	if (!root) {
+	if (root)
+		outcome = apply(rc, root, note, n_note);
+	else
 		snprintf(note, n_note, "%s", reason);
-		return REMOTE_CONFIG_UNREADABLE;
-	}
-	outcome = apply(rc, root, note, n_note);
 	json_decref(root);
+	if (rc->watcher)
+		rc->watcher(rc->watcher_ctx, outcome, rc->version, note);
+	if (outcome == REMOTE_CONFIG_UNREADABLE)
+		return outcome;
 	/* Stock's err is an object or null, never text. */
 	snprintf(answer, REMOTE_CONFIG_ANSWER_MAX, "{\"lastAppliedVersion\":%d,\"err\":%s}",
 		 rc->version, outcome == REMOTE_CONFIG_INVALID ? "{}" : "null");

@@ -28,24 +28,34 @@ struct remote_values {
 	int64_t max_active_flows;
 };
 
-struct remote_config {
-	int32_t version;	    /* last applied; -1 at start */
-	struct warp_routing local;  /* what the file says */
-	struct remote_values asked; /* by the edge */
-	struct warp_routing effective;
-	bool enabled; /* remote-config: on */
-};
-
-void remote_config_init(struct remote_config *rc, const struct warp_routing *local, bool enabled);
-/* After reload: new bounds; the remote values are applied again within them, or not if off. */
-void remote_config_rebase(struct remote_config *rc, const struct warp_routing *local, bool enabled);
-
 enum remote_config_outcome {
 	REMOTE_CONFIG_APPLIED,
 	REMOTE_CONFIG_OLD,	  /* version not newer: nothing changed, answered with success */
 	REMOTE_CONFIG_INVALID,	  /* or remote-config is off; answered with err not null */
 	REMOTE_CONFIG_UNREADABLE, /* outer JSON broken, empty, too large or too deep: 502 */
 };
+
+/* @version: in force now; @note: as of remote_config_apply(). */
+typedef void (*remote_config_watcher)(void *ctx, enum remote_config_outcome outcome,
+				      int32_t version, const char *note);
+
+struct remote_config {
+	int32_t version;	    /* last applied; -1 at start */
+	struct warp_routing local;  /* what the file says */
+	struct remote_values asked; /* by the edge */
+	struct warp_routing effective;
+	bool enabled;		       /* remote-config: on */
+	remote_config_watcher watcher; /* NULL: nobody */
+	void *watcher_ctx;
+};
+
+void remote_config_init(struct remote_config *rc, const struct warp_routing *local, bool enabled);
+/* @watcher is told of every push that was handled, after it was. */
+void remote_config_watch(struct remote_config *rc, remote_config_watcher watcher, void *ctx);
+/* "applied", "old", "refused", "unreadable". */
+const char *remote_config_outcome_name(enum remote_config_outcome outcome);
+/* After reload: new bounds; the remote values are applied again within them, or not if off. */
+void remote_config_rebase(struct remote_config *rc, const struct warp_routing *local, bool enabled);
 
 #define REMOTE_CONFIG_ANSWER_MAX 512
 #define REMOTE_CONFIG_DEPTH_MAX	 16

@@ -19,6 +19,7 @@
 #include "agent/uplink.h"
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "base/log.h"
 
 struct supervisor;
 
@@ -35,6 +36,8 @@ struct supervisor_events {
 			      bool send_all, const char *failed);
 	/* Something may have changed. Returns when to call again at the latest, or UINT64_MAX. */
 	uint64_t (*on_settled)(void *ctx, uint64_t now_ms);
+	/* An event for agent/events.h; may come from any call of ours. Calls nothing of ours. */
+	void (*on_event)(void *ctx, const char *kind, const struct log_field *fields);
 	/* The edge refused our credentials. */
 	void (*on_unauthorized)(void *ctx);
 	/* All uplinks are stopped; once. */
@@ -69,7 +72,12 @@ void supervisor_poke(struct supervisor *s);
  * The host's network changed (tun/netlink_watch.h). Links whose own address is gone are replaced
  * at once, the others probed; back-offs end now. Nothing that works is closed.
  */
-void supervisor_network_changed(struct supervisor *s);
+struct supervisor_recheck {
+	unsigned int n_replaced; /* links */
+	unsigned int n_hurried;	 /* uplinks whose back-off ended */
+};
+
+void supervisor_network_changed(struct supervisor *s, struct supervisor_recheck *out);
 
 /* ---- views ---- */
 

@@ -42,27 +42,29 @@ static size_t find_lost(const struct slot *slot, uint32_t ids[UPLINK_LINKS_MAX])
 	return n;
 }
 
-static void check_slot(struct slot *slot, uint64_t now_ms)
+static void check_slot(struct slot *slot, struct supervisor_recheck *out, uint64_t now_ms)
 {
 	uint32_t ids[UPLINK_LINKS_MAX];
 	size_t n;
 
 	/* First, so that a link that is replaced below isn't dialled twice. */
-	uplink_hurry(&slot->uplink, now_ms);
+	out->n_hurried += uplink_hurry(&slot->uplink, now_ms);
 	n = find_lost(slot, ids);
+	out->n_replaced += (unsigned int)n;
 	for (size_t i = 0; i < n; i++)
 		uplink_on_address_gone(&slot->uplink, ids[i], REASON_GONE, now_ms);
 }
 
-void supervisor_network_changed(struct supervisor *s)
+void supervisor_network_changed(struct supervisor *s, struct supervisor_recheck *out)
 {
 	uint64_t now_ms = io_loop_now_ms(s->opt.link.loop);
 
+	*out = (struct supervisor_recheck){0};
 	if (s->stopping)
 		return;
 	if (s->discover_ms != UINT64_MAX)
 		s->discover_ms = now_ms;
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
-		check_slot(&s->slots[i], now_ms);
+		check_slot(&s->slots[i], out, now_ms);
 	supervisor_poke(s);
 }

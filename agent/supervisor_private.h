@@ -19,6 +19,7 @@ struct slot {
 	bool has_edge;
 	struct endpoint edge;	      /* last one dialled */
 	char told[UPLINK_REASON_MAX]; /* last reason that was a warning */
+	bool refused;		      /* the failure that is being handled is the edge's no */
 	uint64_t bytes_in;	      /* of links that are gone */
 	uint64_t bytes_out;
 };

@@ -10,6 +10,7 @@
 #include "agent/supervisor_private.h"
 #include "base/log.h"
 #include "base/uuid.h"
+#include "ctrl/agent_status.h"
 #include "wire/io_loop.h"
 #include "wire/tls_crypto.h"
 
@@ -30,6 +31,18 @@ struct edge_link *slot_find_link(const struct slot *slot, uint32_t id)
 	}
 	return NULL;
 }
+
+static void tell(const struct slot *slot, const char *kind, const struct log_field *fields)
+{
+	const struct supervisor *s = slot->supervisor;
+
+	s->events->on_event(s->ctx, kind, fields);
+}
+
+#define TELL(slot, kind, ...)                                                                      \
+	tell(slot, kind,                                                                           \
+	     (const struct log_field[]){log_int(CONNECTION_INDEX, (slot)->index), __VA_ARGS__,     \
+					LOG_END})
 
 /* ---- what the links report ---- */
 
@@ -63,9 +76,11 @@ static void log_registered(const struct slot *slot, const struct edge_link *el,
 {
 	char edge[ENDPOINT_TEXT_MAX], id[UUID_TEXT_MAX];
 
+	endpoint_format(&edge_link_address(el)->ep, edge);
+	TELL(slot, EVENT_REGISTERED, log_text(CONNECTION_EDGE, edge),
+	     log_text(CONNECTION_LOCATION, details->location));
 	log_info("connection registered", log_int("conn_index", slot->index),
-		 log_text("edge", endpoint_format(&edge_link_address(el)->ep, edge)),
-		 log_text("location", details->location),
+		 log_text("edge", edge), log_text("location", details->location),
 		 log_text("connection_id", uuid_format(&details->connection_id, id)),
 		 log_text("peer", edge_link_is_adit(el) ? "adit" : "stock"));
 }
@@ -93,8 +108,10 @@ static void link_registered(void *ctx, struct edge_link *el,
 		backoff_reset(&slot->supervisor->discovery_backoff);
 		push_local_config(slot, el, details);
 	} else {
+		slot->refused = true;
 		uplink_on_refused(&slot->uplink, id, error->cause, error->retry_after_ns,
 				  now_of(slot));
+		slot->refused = false;
 	}
 	supervisor_poke(slot->supervisor);
 }
@@ -137,8 +154,11 @@ static void link_goaway(void *ctx, struct edge_link *el)
 	struct slot *slot = ctx;
 	uint32_t id = edge_link_id(el);
 
-	if (id == slot->uplink.current)
+	if (id == slot->uplink.current) {
 		log_info("edge goes away, connecting anew", log_int("conn_index", slot->index));
+		TELL(slot, EVENT_CONNECTION, log_text(CONNECTION_STATE, "replacing"),
+		     log_text("reason", "the edge goes away"));
+	}
 	uplink_on_goaway(&slot->uplink, id, now_of(slot));
 	supervisor_poke(slot->supervisor);
 }
@@ -267,7 +287,8 @@ static bool is_news(struct slot *slot, enum uplink_state from)
 static void log_trouble(struct slot *slot, enum uplink_state from)
 {
 	const struct uplink *u = &slot->uplink;
-	enum log_level level = is_news(slot, from) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+	bool news = is_news(slot, from);
+	enum log_level level = news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
 	char edge[ENDPOINT_TEXT_MAX] = "-";
 
 	/* GOAWAY: nothing is lost yet, and it was told already. */
@@ -275,6 +296,11 @@ static void log_trouble(struct slot *slot, enum uplink_state from)
 		return;
 	if (slot->has_edge)
 		endpoint_format(&slot->edge, edge);
+	if (news)
+		TELL(slot, slot->refused ? EVENT_REFUSED : EVENT_CONNECTION,
+		     log_text(CONNECTION_STATE, uplink_state_name(u->state)),
+		     log_text("from", uplink_state_name(from)), log_text(CONNECTION_EDGE, edge),
+		     log_text("reason", u->last_error));
 	LOG_AT(level, from == UPLINK_STATE_REGISTERED ? "connection lost" : "connection failed",
 	       log_int("conn_index", slot->index), log_text("edge", edge),
 	       log_text("reason", u->last_error), log_int("attempts", u->backoff.attempts),
@@ -285,6 +311,11 @@ static void note_state(void *ctx, enum uplink_state from, enum uplink_state to)
 {
 	struct slot *slot = ctx;
 
+	/* The steps of a try are too many to be told; how it ended is. */
+	if ((to == UPLINK_STATE_WAIT_ADDRESS && from != UPLINK_STATE_IDLE) ||
+	    to > UPLINK_STATE_BACKOFF)
+		TELL(slot, EVENT_CONNECTION, log_text(CONNECTION_STATE, uplink_state_name(to)),
+		     log_text("from", uplink_state_name(from)));
 	if (to == UPLINK_STATE_BACKOFF)
 		log_trouble(slot, from);
 	else if (to == UPLINK_STATE_STOPPED && from > UPLINK_STATE_BACKOFF)

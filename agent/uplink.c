@@ -381,10 +381,12 @@ void uplink_on_closed(struct uplink *u, uint32_t id, const char *reason, uint64_
 		fail(u, reason, now_ms);
 }
 
-void uplink_hurry(struct uplink *u, uint64_t now_ms)
+bool uplink_hurry(struct uplink *u, uint64_t now_ms)
 {
-	if (u->state == UPLINK_STATE_BACKOFF && !u->told_to_wait)
-		dial(u, now_ms);
+	if (u->state != UPLINK_STATE_BACKOFF || u->told_to_wait)
+		return false;
+	dial(u, now_ms);
+	return true;
 }
 
 void uplink_on_address_gone(struct uplink *u, uint32_t id, const char *reason, uint64_t now_ms)

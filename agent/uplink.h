@@ -124,8 +124,9 @@ void uplink_init(struct uplink *u, const struct uplink_ops *ops, void *ctx);
 void uplink_start(struct uplink *u, uint64_t now_ms);
 /* Unregisters, lets streams end for up to @grace_ms, closes. STOPPED may be reached at once. */
 void uplink_stop(struct uplink *u, uint32_t grace_ms, uint64_t now_ms);
-/* The network changed: a back-off that is our own ends now. Its failures still count. */
-void uplink_hurry(struct uplink *u, uint64_t now_ms);
+/* The network changed: a back-off that is our own ends now. Its failures still count. True: it did.
+ */
+bool uplink_hurry(struct uplink *u, uint64_t now_ms);
 /* STOPPED, now. */
 void uplink_kill(struct uplink *u, uint64_t now_ms);
 

@@ -14,8 +14,14 @@
 #define AGENT_CONTROL_ENV     "ADIT_CONTROL_SOCKET"
 #define AGENT_STATE_DIRECTORY "/var/lib/adit"
 
-/* Commands. `reload` changes something: own uid or root. */
+/* Of the unit adit@NAME.service. */
+#define AGENT_INSTANCE_SOCKET(name) "/run/adit@" name "/adit.sock"
+#define AGENT_INSTANCE_STATE(name)  "/var/lib/adit/" name
+
+/* Commands. `reload` and a level for `log-level` change something: own uid or root. */
 #define AGENT_COMMAND_CONNECTIONS "connections" /* result: {"connections": [...]} */
+#define AGENT_COMMAND_EVENTS	  "events"	/* result: {"events": [...]}, or a stream of them */
+#define AGENT_COMMAND_LOG_LEVEL	  "log-level"	/* result: {"level": text, "before": text} */
 #define AGENT_COMMAND_RELOAD	  "reload"	/* result: {"changed": [...], "warnings": [...]} */
 #define AGENT_COMMAND_ROUTES	  "routes"	/* result: {"routes": [...], "note": text} */
 #define AGENT_COMMAND_STATUS	  "status"	/* result: below, with "connections" */
@@ -69,10 +75,45 @@
 #define ROUTE_INTERFACE	      "interface" /* by which this host reaches the network */
 #define ROUTE_SOURCE	      "source"	  /* address that it would use */
 
+#define ROUTE_REACHABLE "reachable" /* bool: this host has a route to it */
+
 #define ROUTE_STATE_ACCEPTED "accepted"
 #define ROUTE_STATE_REFUSED  "refused"
 #define ROUTE_STATE_PENDING  "pending"	/* not sent or not answered yet */
 #define ROUTE_STATE_OPERATOR "operator" /* the edge's operator has to make it (stock edge) */
+
+/* events: arguments, all optional; without `follow` the answer has what there is. */
+#define EVENTS_SINCE  "since"  /* number: only what came after this event */
+#define EVENTS_FOLLOW "follow" /* bool: a stream that ends when the client leaves */
+#define EVENTS_EVENTS "events" /* array, oldest first */
+
+/* An event. */
+#define EVENT_SEQ     "seq"	/* 1, 2, ... since the start of the process */
+#define EVENT_TIME_MS "time_ms" /* milliseconds since 1970 UTC */
+#define EVENT_KIND    "kind"	/* one of the following */
+#define EVENT_FIELDS  "fields"	/* object of numbers and texts, by kind: docs/control.md */
+
+#define EVENT_STARTED	   "started"
+#define EVENT_STOPPING	   "stopping"
+#define EVENT_HEALTH	   "health"
+#define EVENT_CONNECTION   "connection"
+#define EVENT_REGISTERED   "registered"
+#define EVENT_REFUSED	   "registration-refused"
+#define EVENT_ROUTES	   "routes"
+#define EVENT_ROUTE	   "route-refused"
+#define EVENT_ROUTES_FAIL  "routes-failed"
+#define EVENT_PATH	   "route-path"
+#define EVENT_RELOAD	   "reload"
+#define EVENT_RELOAD_FAIL  "reload-failed"
+#define EVENT_LOG_LEVEL	   "log-level"
+#define EVENT_NETWORK	   "network"
+#define EVENT_REMOTE	   "remote-config"
+#define EVENT_MISSED	   "missed" /* not an event: so many are not there any more */
+#define EVENT_MISSED_COUNT "count"
+
+/* log-level: argument and result. */
+#define LOG_LEVEL_LEVEL	 "level"  /* left out: nothing changes */
+#define LOG_LEVEL_BEFORE "before" /* only when it was set */
 
 /* reload; a refused one is an error with code AGENT_ERROR_CONFIG and the findings as text. */
 #define RELOAD_CHANGED	"changed"  /* array of text: the keys that took effect */

@@ -171,10 +171,18 @@ static void stopped(void *ctx)
 	uv_stop(&w->uv);
 }
 
+static void no_event(void *ctx, const char *kind, const struct log_field *fields)
+{
+	(void)ctx;
+	(void)fields;
+	assert_non_null(kind);
+}
+
 static const struct supervisor_events events = {
 	.on_stream = no_stream,
 	.on_advertised = no_answer,
 	.on_settled = settled,
+	.on_event = no_event,
 	.on_unauthorized = unauthorized,
 	.on_stopped = stopped,
 };
