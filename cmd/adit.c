@@ -9,6 +9,8 @@ static const struct command rows[] = {
 	{"config", cmd_config, "check or show a config file"},
 	{"connect", cmd_connect, "reach a host through the tunnel, for ssh's ProxyCommand"},
 	{"connections", cmd_connections, "the agent's connections to the edge"},
+	{"events", cmd_events, "what happened lately, or happens"},
+	{"log-level", cmd_log_level, "show or set how much the agent logs"},
 	{"reload", cmd_reload, "make the agent read its config again"},
 	{"routes", cmd_routes, "the routes that the agent advertises"},
 	{"run", cmd_run, "run the agent"},

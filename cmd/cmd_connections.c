@@ -97,11 +97,11 @@ static int ask(const struct question *question, int argc, char **argv)
 	CLEANUP(json_decref) json_t *result = NULL;
 	struct agent_target target;
 	struct ctrl_error error;
-	int r = agent_target_parse(question->usage, question->summary, argc, argv, &target);
+	int r = agent_target_parse(question->usage, question->summary, NULL, &argc, argv, &target);
 
 	if (r != OPTIONS_GO_ON)
 		return r;
-	if (agent_target_call(&target, question->command, &result, &error) != 0) {
+	if (agent_target_call(&target, question->command, NULL, &result, &error) != 0) {
 		agent_target_complain(question->command, &error);
 		return EXIT_FAILURE;
 	}

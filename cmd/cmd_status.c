@@ -6,14 +6,18 @@
  * reason. The exit code is the state's.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/health.h"
 #include "base/uuid.h"
 #include "cmd/cmd_connections.h"
@@ -81,7 +85,7 @@ static json_t *obtain_status(const struct agent_target *target)
 {
 	struct ctrl_error error;
 	json_t *status;
-	int r = agent_target_call(target, AGENT_COMMAND_STATUS, &status, &error);
+	int r = agent_target_call(target, AGENT_COMMAND_STATUS, NULL, &status, &error);
 
 	if (r == 0)
 		json_object_set_new(status, STATUS_RUNNING, json_true());
@@ -185,27 +189,127 @@ static bool has_state(const json_t *status)
 	       (strcmp(state, STATUS_STATE_UNKNOWN) == 0 || health_parse(state, &health) == 0);
 }
 
+static json_t *obtain_valid_status(const struct agent_target *target)
+{
+	json_t *status = obtain_status(target);
+
+	if (has_state(status))
+		return status;
+	json_decref(status);
+	return make_document(STATUS_STATE_UNKNOWN, "the agent's answer has no valid state");
+}
+
+static void show(const json_t *status, bool json)
+{
+	if (json)
+		print_json(status);
+	else
+		print_status(status);
+}
+
+/* ---- watching ---- */
+
+/* What changes by itself: no news to whoever reads a log of it. */
+static json_t *without_counters(const json_t *status)
+{
+	static const char *const counters[] = {CONNECTION_SINCE_S, CONNECTION_RTT_US,
+					       CONNECTION_STREAMS, CONNECTION_BYTES_IN,
+					       CONNECTION_BYTES_OUT};
+	json_t *copy = json_deep_copy(status);
+	json_t *row;
+	size_t k;
+
+	json_object_del(copy, STATUS_UPTIME_S);
+	json_array_foreach(json_object_get(copy, STATUS_CONNECTIONS), k, row)
+	{
+		for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+			json_object_del(row, counters[i]);
+	}
+	return copy;
+}
+
+static void repaint(const json_t *status)
+{
+	char now[CLOCK_TEXT_MAX];
+
+	/* Home, and clear what is below: less flicker than a cleared screen. */
+	printf("\033[H\033[J%s\n\n", clock_format_wall(clock_wall_ms(), now));
+	print_status(status);
+}
+
+static void append(const json_t *status, bool json)
+{
+	char now[CLOCK_TEXT_MAX];
+
+	if (!json) {
+		printf("%s ", clock_format_wall(clock_wall_ms(), now));
+		print_status(status);
+		putchar('\n');
+		return;
+	}
+	json_dumpf(status, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	putchar('\n');
+}
+
+/* True when SIGINT or SIGTERM (blocked) came within a second. */
+static bool rest(const sigset_t *signals)
+{
+	const struct timespec second = {.tv_sec = 1};
+
+	return sigtimedwait(signals, NULL, &second) > 0;
+}
+
+/* Until a signal, or until nobody reads. The exit status is that of the last state. */
+static int watch(const struct agent_target *target)
+{
+	bool paints = isatty(STDOUT_FILENO) && !target->json;
+	CLEANUP(json_decref) json_t *shown = NULL;
+	sigset_t signals;
+	int code;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	do {
+		json_t *status = obtain_valid_status(target);
+		json_t *essence = without_counters(status);
+
+		if (paints)
+			repaint(status);
+		else if (!shown || !json_equal(essence, shown))
+			append(status, target->json);
+		json_decref(shown);
+		shown = essence;
+		code = exit_code_of(status);
+		json_decref(status);
+	} while (fflush(stdout) == 0 && !rest(&signals));
+	return code;
+}
+
 int cmd_status(int argc, char **argv)
 {
 	CLEANUP(json_decref) json_t *status = NULL;
+	bool watched = false;
+	const struct option_row rows[] = {
+		{.name = "watch",
+		 .kind = OPTION_FLAG,
+		 .target = &watched,
+		 .help = "go on: repaint the terminal, or print each change; ends by SIGINT"},
+	};
+	const struct agent_target_extra extra = {OPTION_ROWS(rows)};
 	struct agent_target target;
 	int r = agent_target_parse(
 		"adit status [OPTIONS]",
 		"Shows the tunnel's state and its connections. Exit status: 0 Healthy, "
 		"1 Degraded,\n2 Down, 3 Inactive or unknown.",
-		argc, argv, &target);
+		&extra, &argc, argv, &target);
 
 	if (r != OPTIONS_GO_ON)
 		return r;
-	status = obtain_status(&target);
-	if (!has_state(status)) {
-		json_decref(status);
-		status = make_document(STATUS_STATE_UNKNOWN,
-				       "the agent's answer has no valid state");
-	}
-	if (target.json)
-		print_json(status);
-	else
-		print_status(status);
+	if (watched)
+		return watch(&target);
+	status = obtain_valid_status(&target);
+	show(status, target.json);
 	return exit_code_of(status);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_target.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,46 @@
 
 #define CALL_TIMEOUT_MS 30000
 
-int agent_target_parse(const char *usage, const char *summary, int argc, char **argv,
-		       struct agent_target *targetp)
+/* At most: the common rows below and a command's own. */
+#define ROWS_MAX 16
+
+/* The units name folders after instances: no name may lead elsewhere. */
+static bool is_instance_name(const char *name)
+{
+	return name[0] != '.' && !strchr(name, '/') && strlen(name) < 128;
+}
+
+static int find_instance(const struct option_spec *spec, struct agent_target *t)
 {
 	const char *env = getenv(AGENT_CONTROL_ENV);
-	const struct option_row rows[] = {
+
+	if (t->instance && !is_instance_name(t->instance))
+		return options_refuse(spec, "'%s' is no name of an instance", t->instance);
+	if (t->instance) {
+		snprintf(t->instance_socket, sizeof(t->instance_socket),
+			 AGENT_INSTANCE_SOCKET("%s"), t->instance);
+		snprintf(t->instance_state, sizeof(t->instance_state), AGENT_INSTANCE_STATE("%s"),
+			 t->instance);
+	}
+	if (!t->socket)
+		t->socket = t->instance	  ? t->instance_socket
+			    : env && *env ? env
+					  : AGENT_CONTROL_SOCKET;
+	if (!t->state_directory)
+		t->state_directory = t->instance ? t->instance_state : AGENT_STATE_DIRECTORY;
+	return OPTIONS_GO_ON;
+}
+
+int agent_target_parse(const char *usage, const char *summary,
+		       const struct agent_target_extra *extra, int *argcp, char **argv,
+		       struct agent_target *targetp)
+{
+	const struct option_row common[] = {
+		{.name = "instance",
+		 .argument = "NAME",
+		 .kind = OPTION_TEXT,
+		 .target = &targetp->instance,
+		 .help = "the agent of the unit adit@NAME.service"},
 		{.name = "json",
 		 .kind = OPTION_FLAG,
 		 .target = &targetp->json,
@@ -33,23 +69,30 @@ int agent_target_parse(const char *usage, const char *summary, int argc, char **
 		 .target = &targetp->state_directory,
 		 .help = "where the agent keeps its state (" AGENT_STATE_DIRECTORY ")"},
 	};
+	struct option_row rows[ROWS_MAX];
+	size_t n_extra = extra ? extra->n_rows : 0;
 	const struct option_spec spec = {
 		.usage = usage,
 		.summary = summary,
-		OPTION_ROWS(rows),
+		.rows = rows,
+		.n_rows = n_extra + ARRAY_SIZE(common),
+		.n_arguments_max = extra ? extra->n_arguments_max : 0,
 	};
+	int r;
 
-	*targetp = (struct agent_target){
-		.socket = env && *env ? env : AGENT_CONTROL_SOCKET,
-		.state_directory = AGENT_STATE_DIRECTORY,
-	};
-	return options_parse(&spec, &argc, argv);
+	assert(spec.n_rows <= ROWS_MAX);
+	if (n_extra)
+		memcpy(rows, extra->rows, n_extra * sizeof(rows[0]));
+	memcpy(rows + n_extra, common, sizeof(common));
+	*targetp = (struct agent_target){0};
+	r = options_parse(&spec, argcp, argv);
+	return r == OPTIONS_GO_ON ? find_instance(&spec, targetp) : r;
 }
 
-int agent_target_call(const struct agent_target *target, const char *command, json_t **resultp,
-		      struct ctrl_error *errp)
+int agent_target_call(const struct agent_target *target, const char *command, json_t *args,
+		      json_t **resultp, struct ctrl_error *errp)
 {
-	return ctrl_call(target->socket, command, NULL, CALL_TIMEOUT_MS, resultp, errp);
+	return ctrl_call(target->socket, command, args, CALL_TIMEOUT_MS, resultp, errp);
 }
 
 void agent_target_complain(const char *command, const struct ctrl_error *error)

@@ -48,6 +48,8 @@ int cmd_cidr(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_log_level(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
 int cmd_run(int argc, char **argv);
