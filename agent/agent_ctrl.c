@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "ctrl/agent_status.h"
+#include "ctrl/ctrl_log_level.h"
 #include "ctrl/ctrl_server.h"
 #include "wire/io_loop.h"
 #include "wire/proto.h"
@@ -232,54 +233,21 @@ static void run_reload(void *ctx, struct ctrl_request *req, const json_t *args U
 
 /* ---- log level ---- */
 
-static enum log_level level_in_force(void)
-{
-	enum log_level level = LOG_LEVEL_DEBUG;
-
-	while (level < LOG_LEVEL_ERROR && !log_is_enabled(level))
-		level++;
-	return level;
-}
-
-static void set_level(struct agent *a, struct ctrl_request *req, const char *name)
-{
-	const char *before = log_level_name(level_in_force());
-	enum log_level level;
-
-	if (!ctrl_request_may_change(req)) {
-		ctrl_reply_error(req, "forbidden", "only root and the agent's own user set it");
-		return;
-	}
-	if (log_level_parse(name, &level) < 0) {
-		ctrl_reply_error(req, "invalid", "the levels are debug, info, warn and error");
-		return;
-	}
-	log_set_level(level);
-	log_info("log level set until the next reload", log_text("level", log_level_name(level)),
-		 log_int("uid", ctrl_request_uid(req)));
-	agent_event(a, EVENT_LOG_LEVEL, log_text(LOG_LEVEL_LEVEL, log_level_name(level)),
-		    log_text(LOG_LEVEL_BEFORE, before), log_int("uid", ctrl_request_uid(req)));
-	ctrl_reply_ok(req, json_pack("{s:s, s:s}", LOG_LEVEL_LEVEL, log_level_name(level),
-				     LOG_LEVEL_BEFORE, before));
-}
-
 static void run_log_level(void *ctx, struct ctrl_request *req, const json_t *args)
 {
-	const json_t *level = json_object_get(args, LOG_LEVEL_LEVEL);
+	int64_t uid = ctrl_request_uid(req);
+	enum log_level before, now;
 
-	if (!level)
-		ctrl_reply_ok(
-			req, json_pack("{s:s}", LOG_LEVEL_LEVEL, log_level_name(level_in_force())));
-	else if (!json_is_string(level))
-		ctrl_reply_error(req, "invalid", "'" LOG_LEVEL_LEVEL "' is no text");
-	else
-		set_level(ctx, req, json_string_value(level));
+	if (!ctrl_log_level_run(req, args, &before, &now))
+		return;
+	agent_event(ctx, EVENT_LOG_LEVEL, log_text(CTRL_LOG_LEVEL_LEVEL, log_level_name(now)),
+		    log_text(CTRL_LOG_LEVEL_BEFORE, log_level_name(before)), log_int("uid", uid));
 }
 
 static const struct ctrl_command commands[] = {
 	{.name = AGENT_COMMAND_CONNECTIONS, .run = run_connections, .help = "connections"},
 	{.name = AGENT_COMMAND_EVENTS, .run = agent_run_events, .help = "what happened lately"},
-	{.name = AGENT_COMMAND_LOG_LEVEL, .run = run_log_level, .help = "shown, or set"},
+	{.name = CTRL_LOG_LEVEL, .run = run_log_level, .help = "shown, or set"},
 	{.name = AGENT_COMMAND_RELOAD, .changes = true, .run = run_reload, .help = "reload"},
 	{.name = AGENT_COMMAND_ROUTES, .run = run_routes, .help = "routes and their states"},
 	{.name = AGENT_COMMAND_STATUS, .run = run_status, .help = "state of the tunnel"},

@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "cmd/cmd_target.h"
 #include "cmd/commands.h"
-#include "ctrl/agent_status.h"
+#include "ctrl/ctrl_log_level.h"
 #include "ctrl/render.h"
 
 #define CELL_MAX 64
@@ -19,10 +19,11 @@ DEFINE_CLEANUP(json_t *, json_decref);
 
 static void print_level(const json_t *result)
 {
-	const json_t *before = json_object_get(result, LOG_LEVEL_BEFORE);
+	const json_t *before = json_object_get(result, CTRL_LOG_LEVEL_BEFORE);
 	char level[CELL_MAX], old[CELL_MAX];
 
-	render_value(json_object_get(result, LOG_LEVEL_LEVEL), RENDER_TEXT, level, sizeof(level));
+	render_value(json_object_get(result, CTRL_LOG_LEVEL_LEVEL), RENDER_TEXT, level,
+		     sizeof(level));
 	if (before)
 		printf("%s until the next reload; it was %s\n", level,
 		       render_value(before, RENDER_TEXT, old, sizeof(old)));
@@ -47,10 +48,10 @@ int cmd_log_level(int argc, char **argv)
 		return r;
 	/* Escaped, because JSON takes no text that isn't UTF-8. */
 	if (argc > 1)
-		args = json_pack("{s:s}", LOG_LEVEL_LEVEL,
+		args = json_pack("{s:s}", CTRL_LOG_LEVEL_LEVEL,
 				 render_escape(argv[1], level, sizeof(level)));
-	if (agent_target_call(&target, AGENT_COMMAND_LOG_LEVEL, args, &result, &error) != 0) {
-		agent_target_complain(AGENT_COMMAND_LOG_LEVEL, &error);
+	if (agent_target_call(&target, CTRL_LOG_LEVEL, args, &result, &error) != 0) {
+		agent_target_complain(CTRL_LOG_LEVEL, &error);
 		return EXIT_FAILURE;
 	}
 	if (target.json)

@@ -18,10 +18,12 @@
 #define AGENT_INSTANCE_SOCKET(name) "/run/adit@" name "/adit.sock"
 #define AGENT_INSTANCE_STATE(name)  "/var/lib/adit/" name
 
-/* Commands. `reload` and a level for `log-level` change something: own uid or root. */
+/*
+ * Commands, besides `log-level` (ctrl/ctrl_log_level.h). `reload` changes something: own uid or
+ * root.
+ */
 #define AGENT_COMMAND_CONNECTIONS "connections" /* result: {"connections": [...]} */
 #define AGENT_COMMAND_EVENTS	  "events"	/* result: {"events": [...]}, or a stream of them */
-#define AGENT_COMMAND_LOG_LEVEL	  "log-level"	/* result: {"level": text, "before": text} */
 #define AGENT_COMMAND_RELOAD	  "reload"	/* result: {"changed": [...], "warnings": [...]} */
 #define AGENT_COMMAND_ROUTES	  "routes"	/* result: {"routes": [...], "note": text} */
 #define AGENT_COMMAND_STATUS	  "status"	/* result: below, with "connections" */
@@ -110,10 +112,6 @@
 #define EVENT_REMOTE	   "remote-config"
 #define EVENT_MISSED	   "missed" /* not an event: so many are not there any more */
 #define EVENT_MISSED_COUNT "count"
-
-/* log-level: argument and result. */
-#define LOG_LEVEL_LEVEL	 "level"  /* left out: nothing changes */
-#define LOG_LEVEL_BEFORE "before" /* only when it was set */
 
 /* reload; a refused one is an error with code AGENT_ERROR_CONFIG and the findings as text. */
 #define RELOAD_CHANGED	"changed"  /* array of text: the keys that took effect */

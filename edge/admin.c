@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ctrl/ctrl_log_level.h"
 #include "edge/admin.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ static const struct ctrl_command commands[] = {
 	{"grant.add", true, admin_grant_add, "let a tunnel advertise"},
 	{"grant.delete", true, admin_grant_delete, "take a grant back"},
 	{"grant.list", false, admin_grant_list, "what tunnels may advertise"},
+	{CTRL_LOG_LEVEL, false, admin_log_level, "shown, or set until the next reload"},
 	{"reload", true, admin_reload, "read edge.yml again"},
 	{"route.add", true, admin_route_add, "set a route by hand"},
 	{"route.delete", true, admin_route_delete, "remove a route set by hand"},

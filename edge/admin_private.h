@@ -99,6 +99,7 @@ ADMIN_HANDLER(connections);
 ADMIN_HANDLER(grant_add);
 ADMIN_HANDLER(grant_delete);
 ADMIN_HANDLER(grant_list);
+ADMIN_HANDLER(log_level);
 ADMIN_HANDLER(reload);
 ADMIN_HANDLER(route_add);
 ADMIN_HANDLER(route_delete);

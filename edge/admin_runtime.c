@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "ctrl/ctrl_log_level.h"
 #include "edge/admin_private.h"
 
 #define HOLD_MAX_MS (3600 * 1000)
@@ -55,6 +56,14 @@ void admin_connection_close(void *ctx, struct ctrl_request *req, const struct js
 				 id);
 	else
 		ctrl_reply_ok(req, NULL);
+}
+
+void admin_log_level(void *ctx, struct ctrl_request *req, const struct json_t *args)
+{
+	enum log_level before, now;
+
+	(void)ctx;
+	(void)ctrl_log_level_run(req, args, &before, &now);
 }
 
 void admin_reload(void *ctx, struct ctrl_request *req, const struct json_t *args)

@@ -56,11 +56,12 @@ static void check_reply(const char *line, size_t n)
 	json_t *result, *again;
 	struct ctrl_error error;
 	char *text;
+	int r = ctrl_reply_parse(line, n, &result, &error);
 
-	if (ctrl_reply_parse(line, n, &result, &error) != 0)
+	if (r != 0 && r != CTRL_PROTO_E_EVENT)
 		return;
-	text = ctrl_reply_format_ok(result);
-	require(ctrl_reply_parse(text, line_length(text), &again, &error) == 0);
+	text = r == 0 ? ctrl_reply_format_ok(result) : ctrl_reply_format_event(result);
+	require(ctrl_reply_parse(text, line_length(text), &again, &error) == r);
 	require(json_equal(result, again));
 	json_decref(again);
 	json_decref(result);

@@ -202,6 +202,16 @@ class EventsTest(Case):
         self.assertEqual(self.agent.reload().returncode, 0)
         self.assertEqual(self.agent.command("log-level").stdout, "info\n")
 
+    def test_log_level_of_the_edge(self):
+        edge = self.stack.edge
+        self.assertEqual(edge.admin("log-level"), "info\n")
+        self.assertEqual(edge.admin("log-level", "debug"),
+                         "debug until the next reload; it was info\n")
+        self.assertEqual(edge.json("log-level"), {"level": "debug"})
+        self.assertNotEqual(edge.try_admin("log-level", "loud").returncode, 0)
+        edge.admin("reload")
+        self.assertEqual(edge.admin("log-level"), "info\n")
+
     def test_bad_log_level(self):
         done = self.agent.command("log-level", "loud")
         self.assertEqual(done.returncode, 1)

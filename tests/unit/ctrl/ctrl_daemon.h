@@ -32,6 +32,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "ctrl/ctrl_client.h"
+#include "ctrl/ctrl_log_level.h"
 #include "ctrl/ctrl_server.h"
 #include "ctrl/ctrl_socket.h"
 
@@ -100,6 +101,28 @@ static void run_is_held(void *ctx, struct ctrl_request *req, const json_t *args)
 
 	(void)args;
 	ctrl_reply_ok(req, json_pack("{s:b}", "held", d->held != NULL));
+}
+
+static void run_set_level(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	json_t *level = json_pack("{s:s}", CTRL_LOG_LEVEL_LEVEL, "error");
+	enum log_level before, now;
+
+	(void)ctx;
+	(void)args;
+	if (ctrl_log_level_run(req, level, &before, &now)) {
+		assert_int_equal(before, LOG_LEVEL_ERROR);
+		assert_int_equal(now, LOG_LEVEL_ERROR);
+	}
+	json_decref(level);
+}
+
+static void run_show_level(void *ctx, struct ctrl_request *req, const json_t *args)
+{
+	enum log_level before, now;
+
+	(void)ctx;
+	assert_false(ctrl_log_level_run(req, args, &before, &now));
 }
 
 static void run_release(void *ctx, struct ctrl_request *req, const json_t *args)
@@ -201,6 +224,8 @@ static const struct ctrl_command daemon_commands[] = {
 	{"is-held", false, run_is_held, ""},
 	{"release", false, run_release, ""},
 	{"sweep", false, run_sweep, ""},
+	{"set-level", false, run_set_level, ""},
+	{"show-level", false, run_show_level, ""},
 	{"stream", false, run_stream, ""},
 	{"stream-end", false, run_stream_end, ""},
 	{"stream-state", false, run_stream_state, ""},

@@ -75,6 +75,9 @@ static void test_stranger_may_not_change(void **state)
 	assert_int_equal(call_as_nobody(d->path, "uid", NOBODY), VERDICT_OK);
 	assert_int_equal(call_as_nobody(d->path, "change", -1), VERDICT_REFUSED);
 	call_ok(d, "change");
+	assert_int_equal(call_as_nobody(d->path, "show-level", -1), VERDICT_OK);
+	assert_int_equal(call_as_nobody(d->path, "set-level", -1), VERDICT_REFUSED);
+	call_ok(d, "set-level");
 }
 
 int main(void)
