@@ -412,6 +412,25 @@ static void an_idle_pair_sleeps(void **state UNUSED)
 	world_deinit(&w);
 }
 
+/* Long before the first PING would be due. In other phases there is nobody to ask. */
+static void a_probe_asks_at_once(void **state UNUSED)
+{
+	static struct world w;
+	struct liveness *l;
+
+	world_init(&w);
+	dial(&w);
+	link_probe(w.a.link);
+	TURN_UNTIL(&w, w.a.ready && w.b[0].ready);
+	l = &w.a.link->liveness;
+	assert_int_equal(l->ping_sent_ms, 0);
+	link_probe(w.a.link);
+	assert_int_not_equal(l->ping_sent_ms, 0);
+	TURN_UNTIL(&w, l->ping_sent_ms == 0);
+	assert_false(w.a.closed);
+	world_deinit(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +451,7 @@ int main(void)
 		cmocka_unit_test(a_ready_link_has_no_deadline),
 		cmocka_unit_test(a_link_over_the_budget_is_refused),
 		cmocka_unit_test(an_idle_pair_sleeps),
+		cmocka_unit_test(a_probe_asks_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, pki_set_up, pki_tear_down);
