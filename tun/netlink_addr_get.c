@@ -18,6 +18,7 @@
 #include "base/err.h"
 
 #define MESSAGE_MAX 32768 /* a dump comes in parts of this size at most */
+#define TRIES_MAX   5
 
 static void close_socket(struct mnl_socket *s)
 {
@@ -134,20 +135,31 @@ static int list_addresses(struct mnl_socket *socket, struct search *s)
 	return ask(socket, nlh, s);
 }
 
-int netlink_address_exists(const struct ip_addr *ip, bool *existsp)
+/* With a socket of its own: what is left of a broken-off dump must not be read by the next. */
+static int search_once(struct search *s)
 {
 	CLEANUP(close_socket)
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	struct search search = {.ip = ip_canonical(ip)};
 	int r;
 
 	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return err_trace(-errno);
+		return -errno;
+	r = look_up(socket, s);
+	if (r == 0 && !s->found)
+		r = list_addresses(socket, s);
+	return s->found ? 0 : r;
+}
+
+int netlink_address_exists(const struct ip_addr *ip, bool *existsp)
+{
+	struct search search = {.ip = ip_canonical(ip)};
+	int r = -EINTR;
+
 	if (!search.ip.family)
 		return -EINVAL;
-	r = look_up(socket, &search);
-	if (r == 0 && !search.found)
-		r = list_addresses(socket, &search);
+	/* EINTR: the list changed while it was read. */
+	for (int i = 0; r == -EINTR && i < TRIES_MAX; i++)
+		r = search_once(&search);
 	if (r < 0)
 		return err_trace(r);
 	*existsp = search.found;
