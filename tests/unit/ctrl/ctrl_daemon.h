@@ -39,7 +39,7 @@
 #define CLIENT_LIMIT_S	20
 #define CALL_LIMIT_MS	20000
 #define BIG_REPLY_BYTES (1024 * 1024)
-#define STREAM_EVENTS	20000 /* more than sockets and queues hold unread */
+#define STREAM_EVENTS	6000 /* more than sockets and queues hold unread */
 
 struct daemon {
 	uv_loop_t loop;
