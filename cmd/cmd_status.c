@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -251,26 +250,23 @@ static void append(const json_t *status, bool json)
 	putchar('\n');
 }
 
-/* True when SIGINT or SIGTERM (blocked) came within a second. */
-static bool rest(const sigset_t *signals)
-{
-	const struct timespec second = {.tv_sec = 1};
+static volatile sig_atomic_t last_code = EXIT_CODE_UNKNOWN;
 
-	return sigtimedwait(signals, NULL, &second) > 0;
+/* At once, even while the agent keeps us waiting; what was shown was flushed. */
+static void leave(int number UNUSED)
+{
+	_exit(last_code);
 }
 
 /* Until a signal, or until nobody reads. The exit status is that of the last state. */
 static int watch(const struct agent_target *target)
 {
+	const struct sigaction action = {.sa_handler = leave};
 	bool paints = isatty(STDOUT_FILENO) && !target->json;
 	CLEANUP(json_decref) json_t *shown = NULL;
-	sigset_t signals;
-	int code;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	do {
 		json_t *status = obtain_valid_status(target);
 		json_t *essence = without_counters(status);
@@ -281,10 +277,10 @@ static int watch(const struct agent_target *target)
 			append(status, target->json);
 		json_decref(shown);
 		shown = essence;
-		code = exit_code_of(status);
+		last_code = exit_code_of(status);
 		json_decref(status);
-	} while (fflush(stdout) == 0 && !rest(&signals));
-	return code;
+	} while (fflush(stdout) == 0 && sleep(1) == 0);
+	return last_code;
 }
 
 int cmd_status(int argc, char **argv)
