@@ -212,9 +212,6 @@ static int collect_part(struct edge_model *m, const struct edge_tunnel *t, struc
 	const struct route_set *part = &call->part;
 	int r = 0;
 
-	if (a->collecting.n > 0 && a->generation != call->generation)
-		advert_set_clear(&a->collecting);
-	a->generation = call->generation;
 	if (part->n_vnets > ROUTES_MAX || part->n_routes > ROUTES_MAX ||
 	    a->collecting.n + part->n_vnets + part->n_routes > ROUTES_MAX)
 		return EDGE_ADVERT_E_TOO_MANY;
@@ -225,6 +222,18 @@ static int collect_part(struct edge_model *m, const struct edge_tunnel *t, struc
 		r = collect(m, t, a, ADVERT_ROUTE, part->routes[i].network,
 			    part->routes[i].virtual_network, part->routes[i].comment);
 	return r;
+}
+
+/* A set that was begun otherwise, or over a connection that is lost by now, starts over. */
+static void begin_or_go_on(struct edge_model *m, struct advert *a, const struct route_call *call,
+			   uint64_t carrier)
+{
+	if (a->generation != call->generation || a->carrier != carrier)
+		advert_set_clear(&a->collecting);
+	if (a->collecting.n == 0)
+		a->checked_with = m->routes_version;
+	a->generation = call->generation;
+	a->carrier = carrier;
 }
 
 /* A restarted process replaces what its former self left behind. */
@@ -238,13 +247,33 @@ static void drop_predecessors(struct edge_model *m, struct edge_tunnel *t, const
 			remove_advert(m, t, i);
 }
 
+/*
+ * Verdicts on parts are as old as the parts. What was accepted and isn't in force yet is judged
+ * again when the table is another by now.
+ */
+static void check_collected(struct edge_model *m, const struct edge_tunnel *t, struct advert *a)
+{
+	for (size_t i = 0; i < a->collecting.n && a->checked_with != m->routes_version; i++) {
+		struct advert_entry *e = &a->collecting.items[i];
+		const struct route *r;
+
+		if (e->kind != ADVERT_ROUTE || e->reason)
+			continue;
+		r = route_table_find(m->routes, &e->vnet, &e->prefix);
+		if (!r || !uuid_equal(&r->tunnel, &t->id))
+			advert_check_entry(m, t, e);
+	}
+}
+
 static void install(struct edge_model *m, struct edge_tunnel *t, struct advert *a,
 		    const struct route_call *call)
 {
 	bool is_first = !a->is_complete;
 	size_t n_refused = 0;
 
+	check_collected(m, t, a);
 	advert_set_clear(&a->set);
+	a->n_accepted = 0;
 	a->set = a->collecting;
 	a->collecting = (struct advert_set){0};
 	a->instance = call->instance_id;
@@ -305,14 +334,13 @@ static int confirm(struct edge_model *m, const struct advert_set *set, struct ro
 }
 
 int edge_advertise(struct edge_model *m, const struct uuid *tunnel, const struct uuid *connector,
-		   const struct route_call *call, int64_t now_ms, struct route_reply *replyp)
+		   uint64_t carrier, const struct route_call *call, struct route_reply *replyp)
 {
 	struct edge_tunnel *t = model_tunnel(m, tunnel);
 	struct advert *a = t ? advert_find(t, connector) : NULL;
 	size_t from;
 	int r;
 
-	(void)now_ms;
 	if (!a || !a->is_live)
 		return EDGE_ADVERT_E_UNKNOWN;
 	if (call->hash_only) {
@@ -321,7 +349,8 @@ int edge_advertise(struct edge_model *m, const struct uuid *tunnel, const struct
 		*replyp = (struct route_reply){.send_all = true};
 		return 0;
 	}
-	from = a->generation == call->generation ? a->collecting.n : 0;
+	begin_or_go_on(m, a, call, carrier);
+	from = a->collecting.n;
 	r = collect_part(m, t, a, call);
 	if (r != 0) {
 		advert_set_clear(&a->collecting);
@@ -375,8 +404,40 @@ size_t edge_route_connectors(const struct edge_model *m, const struct route *rou
 		const struct advert *a = t->adverts[i];
 
 		if (a->is_live &&
-		    (route->by_operator || advert_has_route(a, &route->vnet, &route->prefix)))
+		    (route->by_operator || advert_find_route(a, &route->vnet, &route->prefix)))
 			connectors[n++] = a->connector;
 	}
 	return n;
+}
+
+/* One process that advertises the route. */
+static void add_standing(const struct advert *a, const struct advert_entry *e,
+			 struct route_standing *s)
+{
+	if (!*s->comment && e->comment)
+		s->comment = e->comment;
+	if (a->is_live)
+		return;
+	s->n_held++;
+	if (s->held_until_ms < a->held_until_ms)
+		s->held_until_ms = a->held_until_ms;
+}
+
+void edge_route_standing(const struct edge_model *m, const struct route *route,
+			 struct route_standing *standingp)
+{
+	const struct edge_tunnel *t = model_tunnel(m, &route->tunnel);
+	const struct operator_route *by_hand =
+		route->by_operator ? edge_model_operator_route_find(m, &route->vnet, &route->prefix)
+				   : NULL;
+
+	*standingp = (struct route_standing){.comment = by_hand ? by_hand->comment : ""};
+	standingp->n_connectors = edge_route_connectors(m, route, standingp->connectors);
+	for (size_t i = 0; t && route->is_advertised && i < t->n_adverts; i++) {
+		const struct advert_entry *e =
+			advert_find_route(t->adverts[i], &route->vnet, &route->prefix);
+
+		if (e)
+			add_standing(t->adverts[i], e, standingp);
+	}
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * May a tunnel advertise this? The verdicts, and the route table that follows from them.
- *
- * Settling goes in three steps, so that what is in force stays in force: accepted entries
- * keep their place as long as they are granted and nobody (the operator) took the very same
- * prefix; then the table is made of them; then refused ones are asked again.
+ * May a tunnel advertise this? Grants are asked first; then one prefix has one owner, and
+ * prefixes of several tunnels overlap only where a grant of the newcomer says so: the very
+ * prefix lets it stand around others' routes, `override` also inside them. Who was there first
+ * needs no such grant, so of two that overlap one has it.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -131,7 +130,7 @@ static void create_network(struct edge_model *m, const struct edge_tunnel *t,
 	e->vnet = v.id;
 }
 
-static void check_network(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+void advert_check_network(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
 {
 	const struct vnet *v = vnet_table_resolve(&m->vnets, e->vnet_name);
 
@@ -148,39 +147,39 @@ static void check_network(struct edge_model *m, const struct edge_tunnel *t, str
 
 /* ---- routes ---- */
 
+#define VNET_OPTION_MAX (VNET_NAME_MAX + 20)
+
 /* " --virtual-network NAME" where a command needs it. */
-static const char *vnet_option(const struct vnet *v, char out[VNET_NAME_MAX + 20])
+static const char *vnet_option(const struct edge_model *m, const struct uuid *vnet,
+			       char out[VNET_OPTION_MAX])
 {
+	const struct vnet *v = vnet_table_by_id(&m->vnets, vnet);
+
 	out[0] = '\0';
-	if (!v->is_default)
-		snprintf(out, VNET_NAME_MAX + 20, " --virtual-network %s", v->name);
+	if (v && !v->is_default)
+		snprintf(out, VNET_OPTION_MAX, " --virtual-network %s", v->name);
 	return out;
 }
 
-/* Network and grant only: what an accepted entry must go on to satisfy. Sets e->vnet. */
-static bool is_permitted(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+void advert_check_permission(struct edge_model *m, const struct edge_tunnel *t,
+			     struct advert_entry *e)
 {
 	const struct vnet *v = vnet_table_resolve(&m->vnets, e->vnet_name);
 	const char *range = prefix_is_single(&e->prefix) ? NULL : forbidden_prefix(&e->prefix);
 	char network[PREFIX_TEXT_MAX];
-	char option[VNET_NAME_MAX + 20];
+	char option[VNET_OPTION_MAX];
 
 	if (!v) {
 		refuse(e, "no virtual network %.63s: adit-edge vnet add %.63s", e->vnet_name,
 		       e->vnet_name);
-		return false;
+		return;
 	}
 	e->vnet = v->id;
-	if (range) {
+	if (range)
 		refuse(e, "%s: only single addresses of that range can be advertised", range);
-		return false;
-	}
-	if (!permission_of(t, &v->id, &e->prefix).is_granted) {
+	else if (!permission_of(t, &v->id, &e->prefix).is_granted)
 		refuse(e, "not granted: adit-edge grant add %s %s%s", t->name,
-		       prefix_format(&e->prefix, network), vnet_option(v, option));
-		return false;
-	}
-	return true;
+		       prefix_format(&e->prefix, network), vnet_option(m, &v->id, option));
 }
 
 static const char *tunnel_name(const struct edge_model *m, const struct uuid *id)
@@ -190,228 +189,126 @@ static const char *tunnel_name(const struct edge_model *m, const struct uuid *id
 	return t ? t->name : "?";
 }
 
-static void refuse_conflict(struct edge_model *m, const struct edge_tunnel *t,
-			    struct advert_entry *e, enum route_conflict conflict,
-			    const struct route *other)
+static void refuse_owned(struct edge_model *m, struct advert_entry *e, const struct route *other)
 {
-	const struct permission p = permission_of(t, &e->vnet, &e->prefix);
-	const char *owner = tunnel_name(m, &other->tunnel);
+	refuse(e, "owned by tunnel %s", tunnel_name(m, &other->tunnel));
+}
+
+static void refuse_overlap(struct edge_model *m, const struct edge_tunnel *t,
+			   struct advert_entry *e, bool is_inside, const struct route *other)
+{
 	char mine[PREFIX_TEXT_MAX];
 	char theirs[PREFIX_TEXT_MAX];
+	char option[VNET_OPTION_MAX];
 
-	prefix_format(&e->prefix, mine);
-	prefix_format(&other->prefix, theirs);
-	if (conflict == ROUTE_CONFLICT_OWNED)
-		refuse(e, "owned by tunnel %s", owner);
-	else if (conflict == ROUTE_CONFLICT_INSIDE && !p.is_override)
-		refuse(e, "inside tunnel %s's %s: adit-edge grant add %s %s --override", owner,
-		       theirs, t->name, mine);
-	else if (conflict == ROUTE_CONFLICT_AROUND && !p.is_override && !p.is_exact)
-		refuse(e, "around tunnel %s's %s: adit-edge grant add %s %s", owner, theirs,
-		       t->name, mine);
+	refuse(e, "%s tunnel %s's %s: adit-edge grant add %s %s%s%s",
+	       is_inside ? "inside" : "around", tunnel_name(m, &other->tunnel),
+	       prefix_format(&other->prefix, theirs), t->name, prefix_format(&e->prefix, mine),
+	       vnet_option(m, &e->vnet, option), is_inside ? " --override" : "");
+}
+
+/* Do the grants of @t let its @prefix stand inside, or else around, another tunnel's route? */
+static bool may_overlap(const struct edge_tunnel *t, const struct uuid *vnet,
+			const struct prefix *prefix, bool is_inside)
+{
+	const struct permission p = permission_of(t, vnet, prefix);
+
+	return p.is_override || (p.is_exact && !is_inside);
+}
+
+/* @tunnel has the route already: it goes on as it is. False: it hasn't. */
+static bool goes_on(const struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+{
+	const struct route *same = route_table_find(m->routes, &e->vnet, &e->prefix);
+
+	if (!same || !uuid_equal(&same->tunnel, &t->id))
+		return false;
+	for (size_t i = 0; i < t->n_adverts; i++) {
+		const struct advert_entry *old =
+			advert_find_route(t->adverts[i], &e->vnet, &e->prefix);
+
+		e->overlaps_by_grant |= old && old->overlaps_by_grant;
+	}
+	return true;
 }
 
 static void check_route(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
 {
 	const struct route *other = NULL;
 	enum route_conflict conflict;
+	bool is_inside;
 
-	if (!is_permitted(m, t, e))
+	advert_check_permission(m, t, e);
+	if (e->reason || goes_on(m, t, e))
 		return;
 	conflict = route_table_conflict(m->routes, &e->vnet, &e->prefix, &t->id, &other);
-	if (conflict != ROUTE_CONFLICT_NONE)
-		refuse_conflict(m, t, e, conflict, other);
+	is_inside = conflict == ROUTE_CONFLICT_INSIDE;
+	if (conflict == ROUTE_CONFLICT_NONE)
+		return;
+	if (conflict == ROUTE_CONFLICT_OWNED)
+		refuse_owned(m, e, other);
+	else if (may_overlap(t, &e->vnet, &e->prefix, is_inside))
+		e->overlaps_by_grant = true;
+	else
+		refuse_overlap(m, t, e, is_inside, other);
+}
+
+void advert_check_owner(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+{
+	const struct route *r = route_table_find(m->routes, &e->vnet, &e->prefix);
+
+	if (r && !uuid_equal(&r->tunnel, &t->id))
+		refuse_owned(m, e, r);
+}
+
+/* NULL: it overlaps with nobody's. */
+static const struct route *find_overlap(const struct edge_model *m, const struct edge_tunnel *t,
+					const struct advert_entry *e, bool *is_insidep)
+{
+	const struct route *other = NULL;
+	enum route_conflict conflict =
+		route_table_conflict(m->routes, &e->vnet, &e->prefix, &t->id, &other);
+
+	*is_insidep = conflict == ROUTE_CONFLICT_INSIDE;
+	return *is_insidep || conflict == ROUTE_CONFLICT_AROUND ? other : NULL;
+}
+
+/* Who came second needs the grant; the operator's routes need none. */
+static bool may_stay_beside(const struct edge_model *m, const struct advert_entry *e,
+			    const struct route *other, bool is_inside)
+{
+	const struct edge_tunnel *owner = model_tunnel(m, &other->tunnel);
+
+	return !e->overlaps_by_grant &&
+	       (other->by_operator ||
+		(owner && may_overlap(owner, &e->vnet, &other->prefix, !is_inside)));
+}
+
+void advert_check_overlap(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+{
+	bool is_inside;
+	const struct route *other = find_overlap(m, t, e, &is_inside);
+
+	if (other && !may_overlap(t, &e->vnet, &e->prefix, is_inside) &&
+	    !may_stay_beside(m, e, other, is_inside))
+		refuse_overlap(m, t, e, is_inside, other);
+}
+
+void advert_guess_overlap(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
+{
+	bool is_inside;
+
+	e->overlaps_by_grant = find_overlap(m, t, e, &is_inside) &&
+			       may_overlap(t, &e->vnet, &e->prefix, is_inside);
 }
 
 void advert_check_entry(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e)
 {
 	free(e->reason);
 	e->reason = NULL;
+	e->overlaps_by_grant = false;
 	if (e->kind == ADVERT_NETWORK)
-		check_network(m, t, e);
+		advert_check_network(m, t, e);
 	else
 		check_route(m, t, e);
-}
-
-/* ---- the table ---- */
-
-static bool is_in_force(const struct advert_entry *e)
-{
-	return e->kind == ADVERT_ROUTE && !e->reason;
-}
-
-typedef void (*set_visitor)(struct edge_model *m, struct edge_tunnel *t, struct advert *a);
-
-static void each_set(struct edge_model *m, set_visitor visit)
-{
-	for (size_t i = 0; i < m->n_tunnels; i++)
-		for (size_t k = 0; k < m->tunnels[i]->n_adverts; k++)
-			visit(m, m->tunnels[i], m->tunnels[i]->adverts[k]);
-}
-
-static size_t count_routes(const struct edge_model *m)
-{
-	size_t n = m->n_operator_routes;
-
-	for (size_t i = 0; i < m->n_tunnels; i++)
-		for (size_t k = 0; k < m->tunnels[i]->n_adverts; k++)
-			n += m->tunnels[i]->adverts[k]->set.n;
-	return n;
-}
-
-static size_t gather_set(const struct edge_tunnel *t, const struct advert *a, struct route *routes,
-			 size_t n)
-{
-	for (size_t i = 0; i < a->set.n; i++) {
-		const struct advert_entry *e = &a->set.items[i];
-
-		if (is_in_force(e))
-			routes[n++] = (struct route){
-				.vnet = e->vnet,
-				.tunnel = t->id,
-				.prefix = e->prefix,
-				.is_advertised = true,
-			};
-	}
-	return n;
-}
-
-static size_t gather_routes(const struct edge_model *m, struct route *routes)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->n_operator_routes; i++)
-		routes[n++] = (struct route){
-			.vnet = m->operator_routes[i].vnet,
-			.tunnel = m->operator_routes[i].tunnel,
-			.prefix = m->operator_routes[i].prefix,
-			.by_operator = true,
-		};
-	for (size_t i = 0; i < m->n_tunnels; i++)
-		for (size_t k = 0; k < m->tunnels[i]->n_adverts; k++)
-			n = gather_set(m->tunnels[i], m->tunnels[i]->adverts[k], routes, n);
-	return n;
-}
-
-static void rebuild_table(struct edge_model *m)
-{
-	CLEANUP(free) struct route *routes = calloc(count_routes(m) + 1, sizeof(*routes));
-
-	if (!routes || route_table_replace(&m->routes, routes, gather_routes(m, routes)) < 0)
-		log_error("no memory for the route table, the former one stays");
-}
-
-static void keep_permitted(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
-{
-	for (size_t i = 0; i < a->set.n; i++) {
-		struct advert_entry *e = &a->set.items[i];
-
-		if (e->reason)
-			continue;
-		if (e->kind == ADVERT_NETWORK)
-			check_network(m, t, e);
-		else
-			is_permitted(m, t, e);
-		a->is_changed |= e->reason != NULL;
-	}
-}
-
-/* The table took another owner for the same prefix: the operator's, or one loaded before. */
-static void yield_to_owner(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
-{
-	for (size_t i = 0; i < a->set.n; i++) {
-		struct advert_entry *e = &a->set.items[i];
-		const struct route *r;
-
-		if (!is_in_force(e))
-			continue;
-		r = route_table_find(m->routes, &e->vnet, &e->prefix);
-		if (r && !uuid_equal(&r->tunnel, &t->id)) {
-			refuse(e, "owned by tunnel %s", tunnel_name(m, &r->tunnel));
-			a->is_changed = true;
-		}
-	}
-}
-
-static void ask_again(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
-{
-	bool has_new_routes = false;
-
-	for (size_t i = 0; i < a->set.n; i++) {
-		struct advert_entry *e = &a->set.items[i];
-
-		if (!e->reason || (e->kind == ADVERT_ROUTE && !e->prefix.ip.family))
-			continue;
-		advert_check_entry(m, t, e);
-		a->is_changed |= !e->reason;
-		has_new_routes |= is_in_force(e);
-	}
-	if (has_new_routes)
-		rebuild_table(m);
-}
-
-static int compare_entries(const struct advert_entry *e, const struct uuid *vnet,
-			   const struct prefix *prefix)
-{
-	int d = memcmp(e->vnet.bytes, vnet->bytes, sizeof(vnet->bytes));
-
-	return d ? d : prefix_compare(&e->prefix, prefix);
-}
-
-static int compare_indexes(const void *a, const void *b, void *items)
-{
-	const struct advert_entry *left = (const struct advert_entry *)items + *(const uint32_t *)a;
-	const struct advert_entry *right =
-		(const struct advert_entry *)items + *(const uint32_t *)b;
-
-	return compare_entries(left, &right->vnet, &right->prefix);
-}
-
-static void index_and_save(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
-{
-	uint32_t *accepted;
-
-	if (a->accepted && !a->is_changed)
-		return;
-	accepted = reallocarray(a->accepted, a->set.n + 1, sizeof(*accepted));
-	if (!accepted)
-		return;
-	a->accepted = accepted;
-	a->n_accepted = 0;
-	for (uint32_t i = 0; i < a->set.n; i++)
-		if (is_in_force(&a->set.items[i]))
-			accepted[a->n_accepted++] = i;
-	qsort_r(accepted, a->n_accepted, sizeof(*accepted), compare_indexes, a->set.items);
-	if (a->is_changed)
-		advert_save(m, t, a);
-	a->is_changed = false;
-}
-
-void adverts_settle(struct edge_model *m)
-{
-	each_set(m, keep_permitted);
-	rebuild_table(m);
-	each_set(m, yield_to_owner);
-	each_set(m, ask_again);
-	each_set(m, index_and_save);
-	m->is_stale = false;
-}
-
-bool advert_has_route(const struct advert *a, const struct uuid *vnet, const struct prefix *prefix)
-{
-	size_t low = 0;
-	size_t high = a->n_accepted;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int d = compare_entries(&a->set.items[a->accepted[mid]], vnet, prefix);
-
-		if (d == 0)
-			return true;
-		if (d < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return false;
 }

@@ -25,6 +25,7 @@ int advert_put_row(struct edge_model *m, const struct store_value *v)
 	a->instance = instance;
 	memcpy(a->hash, v[3].data, sizeof(a->hash));
 	a->is_complete = true;
+	a->is_loaded = true;
 	a->held_until_ms = v[4].number;
 	if (a->held_until_ms == 0) {
 		/* It was live when the edge ended: held from now on. */

@@ -180,8 +180,8 @@ static void rpc_on_advertise(void *ctx, uint32_t answer, const struct route_call
 		(void)control_server_exception(c->rpc, answer, "not registered");
 		return;
 	}
-	r = edge_advertise(c->edge->model, &c->entry.tunnel, &c->entry.connector, call,
-			   clock_wall_ms(), &reply);
+	r = edge_advertise(c->edge->model, &c->entry.tunnel, &c->entry.connector, c->entry.serial,
+			   call, &reply);
 	if (r == 0)
 		(void)control_server_advertised(c->rpc, answer, &reply);
 	else

@@ -384,18 +384,3 @@ const struct vnet_table *edge_model_vnets(const struct edge_model *m)
 {
 	return &m->vnets;
 }
-
-const struct route_table *edge_model_routes(const struct edge_model *m)
-{
-	return m->routes;
-}
-
-size_t edge_model_n_operator_routes(const struct edge_model *m)
-{
-	return m->n_operator_routes;
-}
-
-const struct operator_route *edge_model_operator_route_at(const struct edge_model *m, size_t i)
-{
-	return &m->operator_routes[i];
-}

@@ -70,6 +70,7 @@ struct edge_tunnel {
 	size_t n_keys;
 	struct tunnel_grant *grants;
 	size_t n_grants;
+	bool has_other_grants;		 /* since its routes were settled */
 	char (*networks)[VNET_NAME_MAX]; /* virtual networks it may create and use */
 	size_t n_networks;
 	struct advert **adverts; /* sets of its connectors, live and held */
@@ -159,8 +160,19 @@ const struct edge_client *edge_model_client_find(const struct edge_model *m, con
 const struct vnet_table *edge_model_vnets(const struct edge_model *m);
 /* All routes in force: advertised ones that were accepted, live or held, and the operator's. */
 const struct route_table *edge_model_routes(const struct edge_model *m);
+/*
+ * The route that a stream to @ip (canonical) takes, or NULL: the longest match, except that
+ * ranges of routing/forbidden.h are reached by routes of single addresses only.
+ */
+const struct route *edge_model_route_to(const struct edge_model *m, const struct uuid *vnet,
+					const struct ip_addr *ip);
+/* By network, then prefix_compare(). */
 size_t edge_model_n_operator_routes(const struct edge_model *m);
 const struct operator_route *edge_model_operator_route_at(const struct edge_model *m, size_t i);
+/* NULL: not set by hand. */
+const struct operator_route *edge_model_operator_route_find(const struct edge_model *m,
+							    const struct uuid *vnet,
+							    const struct prefix *prefix);
 
 /* ---- authentication ---- */
 
@@ -208,13 +220,14 @@ enum edge_advert_outcome {
 /*
  * One call of RouteAdvertiser. Parts are collected until the last; then the set replaces the
  * connector's former one, and, if it is this process's first, the held sets of @call's instance.
+ * @carrier: which connection it came over; a set that was begun over another starts over.
  * *@replyp has the verdicts of this call's entries (networks, then routes); of the whole set for
  * a known hash if it has at most ROUTES_PER_CALL entries, else none. Valid until the next call. 0
  * or an outcome (answer with an exception).
  */
 NODISCARD int edge_advertise(struct edge_model *m, const struct uuid *tunnel,
-			     const struct uuid *connector, const struct route_call *call,
-			     int64_t now_ms, struct route_reply *replyp);
+			     const struct uuid *connector, uint64_t carrier,
+			     const struct route_call *call, struct route_reply *replyp);
 
 /* One entry of a connector's set, for lists. Texts are borrowed. */
 struct advert_view {
@@ -236,6 +249,17 @@ void edge_advert_each(const struct edge_model *m, const struct uuid *tunnel, adv
  */
 size_t edge_route_connectors(const struct edge_model *m, const struct route *route,
 			     struct uuid connectors[EDGE_CONNECTORS_MAX]);
+
+/* How a route stands: who serves it now, and who would if they weren't gone. */
+struct route_standing {
+	struct uuid connectors[EDGE_CONNECTORS_MAX]; /* as of edge_route_connectors() */
+	size_t n_connectors;
+	size_t n_held;	       /* gone processes that advertised it and are waited for */
+	int64_t held_until_ms; /* of the last of these; 0: none */
+	const char *comment;   /* the operator's, else one that was advertised; borrowed, or "" */
+};
+void edge_route_standing(const struct edge_model *m, const struct route *route,
+			 struct route_standing *standingp);
 
 /* ---- changing, for admin_*.c ---- */
 

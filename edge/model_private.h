@@ -3,8 +3,9 @@
 
 /*
  * model_private - what the files of the model share: model.c (life, changes),
- * model_rows.c (rows to memory), advert.c (sets of connectors), advert_check.c (their
- * verdicts), advert_rows.c (their rows)
+ * model_rows.c (rows to memory), model_routes.c (operator's routes), advert.c (sets of
+ * connectors), advert_check.c (their verdicts), advert_settle.c (the table that follows),
+ * advert_rows.c (their rows)
  */
 
 #include "base/list.h"
@@ -20,10 +21,11 @@ enum advert_kind {
 struct advert_entry {
 	struct prefix prefix; /* family 0: the text could not be read; the reason says it */
 	enum advert_kind kind;
-	struct uuid vnet; /* valid when accepted */
-	char *vnet_name;  /* NULL: the default network */
-	char *comment;	  /* NULL: none */
-	char *reason;	  /* NULL: accepted */
+	struct uuid vnet;	/* valid when accepted */
+	bool overlaps_by_grant; /* came second to what it overlaps, and a grant let it */
+	char *vnet_name;	/* NULL: the default network */
+	char *comment;		/* NULL: none */
+	char *reason;		/* NULL: accepted */
 };
 
 struct advert_set {
@@ -42,9 +44,12 @@ struct advert {
 	uint8_t hash[ROUTE_HASH_BYTES];
 	bool is_live;
 	bool is_complete;
+	bool is_loaded;	       /* from the store, and not settled yet */
 	bool is_changed;       /* verdicts differ from what is saved */
 	int64_t held_until_ms; /* when not live */
 	uint64_t generation;   /* of `collecting` */
+	uint64_t carrier;      /* the connection that it comes over */
+	uint64_t checked_with; /* version of the table when its first part was checked */
 	struct advert_set set;
 	struct advert_set collecting;
 	uint32_t *accepted; /* indexes of accepted routes, sorted by network and prefix */
@@ -63,10 +68,11 @@ struct edge_model {
 	size_t n_tunnels;
 	struct edge_client **clients;
 	size_t n_clients;
-	struct operator_route *operator_routes;
+	struct operator_route **operator_routes; /* sorted by network and prefix */
 	size_t n_operator_routes;
 	struct route_table *routes;
-	struct list changes; /* waiting for the one that is being committed */
+	uint64_t routes_version; /* another with each table */
+	struct list changes;	 /* waiting for the one that is being committed */
 	struct model_change *committing;
 	bool has_first_rows;		/* account tag and default network are in the store */
 	bool is_stale;			/* routes have to be settled again */
@@ -95,6 +101,17 @@ void *array_grow(void *items, size_t n, size_t item_size);
 /* Closes the gap of item @i; the new count is n - 1. */
 void array_cut(void *items, size_t n, size_t i, size_t item_size);
 
+/* ---- model_routes.c ---- */
+
+/* The operator's route of that place, made if it isn't there, or NULL (no memory). */
+struct operator_route *model_operator_route_take(struct edge_model *m, const struct uuid *vnet,
+						 const struct prefix *prefix);
+/* False: there is none. */
+bool model_operator_route_drop(struct edge_model *m, const struct uuid *vnet,
+			       const struct prefix *prefix);
+void model_operator_routes_drop_tunnel(struct edge_model *m, const struct uuid *tunnel);
+void model_operator_routes_deinit(struct edge_model *m);
+
 /* ---- advert.c ---- */
 
 struct advert *advert_find(const struct edge_tunnel *t, const struct uuid *connector);
@@ -112,9 +129,28 @@ void advert_set_clear(struct advert_set *set);
 void advert_read_network(struct advert_entry *e, const char *text);
 /* Gives @e its verdict from scratch. May create a virtual network that is granted by name. */
 void advert_check_entry(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e);
+/* The parts of a verdict, for what is in force; without a reason they leave @e as it is. */
+void advert_check_network(struct edge_model *m, const struct edge_tunnel *t,
+			  struct advert_entry *e);
+/* Network and grant only. Sets e->vnet. */
+void advert_check_permission(struct edge_model *m, const struct edge_tunnel *t,
+			     struct advert_entry *e);
+/* Another tunnel has the very prefix. */
+void advert_check_owner(struct edge_model *m, const struct edge_tunnel *t, struct advert_entry *e);
+/* It overlaps with another tunnel's route, and the grant that allowed that is gone. */
+void advert_check_overlap(struct edge_model *m, const struct edge_tunnel *t,
+			  struct advert_entry *e);
+/* After a load nobody knows who came first: whoever has the grant is taken for the second. */
+void advert_guess_overlap(struct edge_model *m, const struct edge_tunnel *t,
+			  struct advert_entry *e);
+
+/* ---- advert_settle.c ---- */
+
 /* Verdicts of all sets and the route table anew; what is in force and still allowed stays. */
 void adverts_settle(struct edge_model *m);
-bool advert_has_route(const struct advert *a, const struct uuid *vnet, const struct prefix *prefix);
+/* The entry of @a for exactly this route, in force, or NULL. */
+const struct advert_entry *advert_find_route(const struct advert *a, const struct uuid *vnet,
+					     const struct prefix *prefix);
 
 /* ---- advert_rows.c ---- */
 

@@ -149,16 +149,6 @@ static void free_tunnel(struct edge_tunnel *t)
 	free(t);
 }
 
-static void drop_operator_routes_of(struct edge_model *m, const struct uuid *tunnel)
-{
-	for (size_t i = m->n_operator_routes; i-- > 0;)
-		if (uuid_equal(&m->operator_routes[i].tunnel, tunnel)) {
-			array_cut(m->operator_routes, m->n_operator_routes, i,
-				  sizeof(*m->operator_routes));
-			m->n_operator_routes--;
-		}
-}
-
 static void drop_tunnel(struct edge_model *m, const struct store_value *v, unsigned int n)
 {
 	struct edge_tunnel *t = tunnel_of(m, &v[0]);
@@ -172,7 +162,7 @@ static void drop_tunnel(struct edge_model *m, const struct store_value *v, unsig
 	while (m->tunnels[i] != t)
 		i++;
 	array_cut(m->tunnels, m->n_tunnels--, i, sizeof(struct edge_tunnel *));
-	drop_operator_routes_of(m, &id);
+	model_operator_routes_drop_tunnel(m, &id);
 	free_tunnel(t);
 	m->is_stale = true;
 	if (m->events && m->events->on_tunnel_gone)
@@ -251,6 +241,7 @@ static int put_tunnel_grant(struct edge_model *m, const struct store_value *v)
 		t->n_grants++;
 	}
 	t->grants[i] = g;
+	t->has_other_grants = true;
 	m->is_stale = true;
 	return 0;
 }
@@ -267,6 +258,7 @@ static void drop_tunnel_grant(struct edge_model *m, const struct store_value *v,
 		if (uuid_equal(&t->grants[i].vnet, &vnet) &&
 		    prefix_equal(&t->grants[i].prefix, &prefix))
 			array_cut(t->grants, t->n_grants--, i, sizeof(*t->grants));
+	t->has_other_grants = true;
 	m->is_stale = true;
 }
 
@@ -460,51 +452,30 @@ static void drop_client_grant(struct edge_model *m, const struct store_value *v,
 
 /* ---- operator's routes ---- */
 
-static size_t find_operator_route(const struct edge_model *m, const struct operator_route *r)
-{
-	size_t i = 0;
-
-	while (i < m->n_operator_routes &&
-	       !(uuid_equal(&m->operator_routes[i].vnet, &r->vnet) &&
-		 prefix_equal(&m->operator_routes[i].prefix, &r->prefix)))
-		i++;
-	return i;
-}
-
 static int put_route(struct edge_model *m, const struct store_value *v)
 {
 	struct operator_route r = {.created_ms = v[4].number};
-	struct operator_route *routes;
-	size_t i;
+	struct operator_route *place;
 
 	if (!get_uuid(&v[0], &r.vnet) || !get_prefix(&v[1], &r.prefix) ||
 	    !get_uuid(&v[2], &r.tunnel) || !get_text(&v[3], r.comment, sizeof(r.comment)))
 		return -EBADMSG;
-	i = find_operator_route(m, &r);
-	if (i == m->n_operator_routes) {
-		routes = array_grow(m->operator_routes, m->n_operator_routes, sizeof(*routes));
-		if (!routes)
-			return -ENOMEM;
-		m->operator_routes = routes;
-		m->n_operator_routes++;
-	}
-	m->operator_routes[i] = r;
+	place = model_operator_route_take(m, &r.vnet, &r.prefix);
+	if (!place)
+		return -ENOMEM;
+	*place = r;
 	m->is_stale = true;
 	return 0;
 }
 
 static void drop_route(struct edge_model *m, const struct store_value *v, unsigned int n)
 {
-	struct operator_route r = {0};
-	size_t i;
+	struct prefix prefix;
+	struct uuid vnet;
 
-	if (n < 2 || !get_uuid(&v[0], &r.vnet) || !get_prefix(&v[1], &r.prefix))
-		return;
-	i = find_operator_route(m, &r);
-	if (i == m->n_operator_routes)
-		return;
-	array_cut(m->operator_routes, m->n_operator_routes--, i, sizeof(*m->operator_routes));
-	m->is_stale = true;
+	if (n > 1 && get_uuid(&v[0], &vnet) && get_prefix(&v[1], &prefix) &&
+	    model_operator_route_drop(m, &vnet, &prefix))
+		m->is_stale = true;
 }
 
 /* ---- the table ---- */
@@ -547,6 +518,6 @@ void model_drop_all(struct edge_model *m)
 		free_client(m->clients[i]);
 	free(m->tunnels);
 	free(m->clients);
-	free(m->operator_routes);
+	model_operator_routes_deinit(m);
 	vnet_table_deinit(&m->vnets);
 }

@@ -255,7 +255,7 @@ static struct route_reply advertise(struct fixture *f, uint8_t tunnel, uint8_t c
 	call.part.n_routes = n;
 	call.hash[0] = (uint8_t)n;
 	assert_int_equal(edge_connector_up(f->m, &t, &c, f->now_ms), 0);
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	assert_int_equal(reply.n_verdicts, n);
 	return reply;
 }
@@ -511,13 +511,13 @@ static void restart_keeps_the_table(void **state)
 	 */
 	assert_int_equal(edge_connector_up(f->m, &t, &c, f->now_ms), 0);
 	assert_int_equal(n_serving(f, "10.1.0.1"), 1);
-	assert_int_equal(edge_advertise(f->m, &t, &c, &hash, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &hash, &reply), 0);
 	assert_false(reply.send_all);
 	assert_int_equal(reply.n_verdicts, 2);
 	assert_true(reply.verdicts[0].accepted);
 	assert_false(reply.verdicts[1].accepted);
 	hash.hash[0] = 7;
-	assert_int_equal(edge_advertise(f->m, &t, &c, &hash, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &hash, &reply), 0);
 	assert_true(reply.send_all);
 	/* The hold goes on over a restart and ends. */
 	restart(f);
@@ -542,18 +542,17 @@ static void sets_come_in_parts(void **state)
 
 	add_tunnel(f, 1, "one");
 	grant(f, 1, "10.0.0.0/8", false);
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply),
-			 EDGE_ADVERT_E_UNKNOWN);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), EDGE_ADVERT_E_UNKNOWN);
 	assert_int_equal(edge_connector_up(f->m, &t, &c, f->now_ms), 0);
 	call.part = (struct route_set){.routes = &first, .n_routes = 1};
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	assert_int_equal(reply.n_verdicts, 1);
 	assert_true(reply.verdicts[0].accepted);
 	assert_null(match(f, "10.1.0.1"));
 	call.part =
 		(struct route_set){.vnets = &lab, .n_vnets = 1, .routes = &second, .n_routes = 1};
 	call.last = true;
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	assert_int_equal(reply.n_verdicts, 2);
 	assert_string_equal(reply.verdicts[0].reason,
 			    "not granted: adit-edge grant add one --network-name lab");
@@ -565,13 +564,13 @@ static void sets_come_in_parts(void **state)
 	assert_non_null(vnet_table_by_name(edge_model_vnets(f->m), "lab"));
 	/* A part of a newer generation throws away what was collected. */
 	call.last = false;
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	call.generation = 6;
 	call.last = true;
 	call.part = (struct route_set){.routes = &first, .n_routes = 1};
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	call.hash_only = true;
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply), 0);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), 0);
 	assert_int_equal(reply.n_verdicts, 1);
 	restart(f);
 	assert_non_null(vnet_table_by_name(edge_model_vnets(f->m), "lab"));
@@ -594,11 +593,10 @@ static void too_many_entries_are_refused(void **state)
 	call.part = (struct route_set){.routes = routes, .n_routes = ROUTES_PER_CALL};
 	for (size_t i = 0; i < ROUTES_MAX / ROUTES_PER_CALL; i++) {
 		assert_int_equal(r, 0);
-		r = edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply);
+		r = edge_advertise(f->m, &t, &c, 1, &call, &reply);
 	}
 	assert_int_equal(r, 0);
-	assert_int_equal(edge_advertise(f->m, &t, &c, &call, f->now_ms, &reply),
-			 EDGE_ADVERT_E_TOO_MANY);
+	assert_int_equal(edge_advertise(f->m, &t, &c, 1, &call, &reply), EDGE_ADVERT_E_TOO_MANY);
 }
 
 static void verdicts_follow_grants_and_routes(void **state)
