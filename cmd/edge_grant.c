@@ -42,6 +42,11 @@ static const struct edge_option add_options[] = {
 
 static const struct edge_option delete_options[] = {VNET_OPTION, NAME_OPTION};
 
+static const struct edge_option list_options[] = {
+	{"virtual-network", "NAME", EDGE_OPTION_TEXT, "virtual_network",
+	 "only grants in that network, or of its name"},
+};
+
 EDGE_COMMAND(grant_add, .command = "grant.add",
 	     .usage = "adit-edge grant add [OPTIONS] TUNNEL [PREFIX]",
 	     .summary = "Lets a tunnel advertise a prefix and what lies inside it.",
@@ -57,7 +62,7 @@ EDGE_COMMAND(grant_delete, .command = "grant.delete",
 EDGE_COMMAND(grant_list, .command = "grant.list",
 	     .usage = "adit-edge grant list [OPTIONS] [TUNNEL]",
 	     .summary = "Shows what tunnels may advertise.", .arguments = {"tunnel"},
-	     .print = print_grants)
+	     EDGE_OPTIONS(list_options), .print = print_grants)
 
 int edge_grant(int argc, char **argv)
 {

@@ -187,6 +187,7 @@ static void print_info(const json_t *result)
 		{"NETWORK", "network", RENDER_TEXT},
 		{"VIRTUAL NETWORK", "virtual_network", RENDER_TEXT},
 		{"STATE", "state", RENDER_TEXT},
+		{"HELD UNTIL", "held_until", RENDER_TEXT},
 		{"CONNECTOR", "connector", RENDER_TEXT},
 		{"COMMENT", "comment", RENDER_TEXT},
 		{"REASON", "reason", RENDER_TEXT},

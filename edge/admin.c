@@ -50,6 +50,7 @@ static const struct ctrl_command commands[] = {
 	{"vnet.add", true, admin_vnet_add, "a virtual network"},
 	{"vnet.delete", true, admin_vnet_delete, "remove a virtual network"},
 	{"vnet.list", false, admin_vnet_list, "virtual networks"},
+	{"vnet.update", true, admin_vnet_update, "rename a network, or make it the default"},
 };
 
 const struct ctrl_command *edge_admin_commands(size_t *n_commandsp)
@@ -173,17 +174,13 @@ int arg_comment(const struct json_t *args, const char *key, size_t max, const ch
 	return 0;
 }
 
-int arg_prefix(const struct json_t *args, struct prefix *prefixp, struct edge_failure *failp)
+int arg_prefix_text(const char *text, struct prefix *prefixp, struct edge_failure *failp)
 {
 	char meant[PREFIX_TEXT_MAX];
-	const char *text = arg_need_text(args, "prefix", failp);
-	const char *range;
 
-	if (!text)
-		return -1;
 	switch (prefix_parse(text, prefixp)) {
 	case 0:
-		break;
+		return 0;
 	case PREFIX_E_HOST_BITS:
 		return edge_fail(failp, "invalid", "%.60s has host bits set: %s is meant", text,
 				 prefix_format(prefixp, meant));
@@ -192,6 +189,15 @@ int arg_prefix(const struct json_t *args, struct prefix *prefixp, struct edge_fa
 				 "\"%.60s\" is not a prefix: write ADDRESS/BITS, as in 10.0.0.0/8",
 				 text);
 	}
+}
+
+int arg_prefix(const struct json_t *args, struct prefix *prefixp, struct edge_failure *failp)
+{
+	const char *text = arg_need_text(args, "prefix", failp);
+	const char *range;
+
+	if (!text || arg_prefix_text(text, prefixp, failp) < 0)
+		return -1;
 	range = prefix_is_single(prefixp) ? NULL : forbidden_prefix(prefixp);
 	if (range)
 		return edge_fail(failp, "invalid",

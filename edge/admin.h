@@ -37,6 +37,15 @@ struct edge_runtime_ops {
 	struct json_t *(*connections)(void *ctx, const struct uuid *tunnel);
 	/* Array of the live processes of @tunnel: id, version, features, connections, since ... */
 	struct json_t *(*connectors)(void *ctx, const struct uuid *tunnel);
+	/*
+	 * Array of the connections of @connectors, processes of @tunnel: id, connector, index,
+	 * kind, state, suspect, streams, and whether it is the one that takes the next stream
+	 * ("chosen").
+	 * *@reasonp: why that one, or why none; a literal.
+	 */
+	struct json_t *(*candidates)(void *ctx, const struct uuid *tunnel,
+				     const struct uuid *connectors, size_t n_connectors,
+				     const char **reasonp);
 	/* @ever_seen: the model's memory of earlier registrations. */
 	void (*tunnel_health)(void *ctx, const struct uuid *tunnel, bool ever_seen,
 			      struct edge_tunnel_health *healthp);

@@ -60,7 +60,8 @@ int arg_new_name(const struct json_t *args, const char **namep, struct edge_fail
 /* Printable UTF-8 of at most @max - 1 bytes; "" when not there. */
 int arg_comment(const struct json_t *args, const char *key, size_t max, const char **textp,
 		struct edge_failure *failp);
-/* Not in a forbidden range unless a single address. */
+int arg_prefix_text(const char *text, struct prefix *prefixp, struct edge_failure *failp);
+/* "prefix": not in a forbidden range unless a single address. */
 int arg_prefix(const struct json_t *args, struct prefix *prefixp, struct edge_failure *failp);
 int arg_tunnel(const struct edge_model *m, const struct json_t *args,
 	       const struct edge_tunnel **tunnelp, struct edge_failure *failp);
@@ -117,3 +118,4 @@ ADMIN_HANDLER(tunnel_token);
 ADMIN_HANDLER(vnet_add);
 ADMIN_HANDLER(vnet_delete);
 ADMIN_HANDLER(vnet_list);
+ADMIN_HANDLER(vnet_update);

@@ -441,3 +441,16 @@ void edge_route_standing(const struct edge_model *m, const struct route *route,
 			add_standing(t->adverts[i], e, standingp);
 	}
 }
+
+void edge_route_each_advertiser(const struct edge_model *m, const struct route *route,
+				advertiser_cb cb, void *ctx)
+{
+	const struct edge_tunnel *t = model_tunnel(m, &route->tunnel);
+
+	for (size_t i = 0; t && i < t->n_adverts; i++) {
+		const struct advert *a = t->adverts[i];
+
+		if (advert_find_route(a, &route->vnet, &route->prefix))
+			cb(ctx, &a->connector, a->is_live ? 0 : a->held_until_ms);
+	}
+}

@@ -73,14 +73,6 @@ static struct permission permission_of(const struct edge_tunnel *t, const struct
 	return p;
 }
 
-static bool may_use_network(const struct edge_tunnel *t, const char *name)
-{
-	for (size_t i = 0; i < t->n_networks; i++)
-		if (strcmp(t->networks[i], name) == 0)
-			return true;
-	return false;
-}
-
 static bool has_grant_in(const struct edge_tunnel *t, const struct uuid *vnet)
 {
 	for (size_t i = 0; i < t->n_grants; i++)
@@ -134,9 +126,9 @@ void advert_check_network(struct edge_model *m, const struct edge_tunnel *t, str
 {
 	const struct vnet *v = vnet_table_resolve(&m->vnets, e->vnet_name);
 
-	if (v && (v->is_default || may_use_network(t, v->name) || has_grant_in(t, &v->id)))
+	if (v && (v->is_default || edge_tunnel_has_network(t, v->name) || has_grant_in(t, &v->id)))
 		e->vnet = v->id;
-	else if (!v && e->vnet_name && may_use_network(t, e->vnet_name))
+	else if (!v && e->vnet_name && edge_tunnel_has_network(t, e->vnet_name))
 		create_network(m, t, e);
 	else
 		refuse(e, "not granted: adit-edge grant add %s --network-name %.63s", t->name,

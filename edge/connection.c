@@ -354,6 +354,31 @@ static json_t *uuid_json(const struct uuid *u)
 	return json_string(uuid_format(u, text));
 }
 
+static void refresh_last_read(void *ctx UNUSED, struct registry_entry *entry)
+{
+	struct link_stats stats;
+
+	/* Only among suspect ones it matters. */
+	if (!entry->suspect)
+		return;
+	link_get_stats(connection_of_entry(entry)->link, &stats);
+	entry->last_read_ms = stats.last_read_ms;
+}
+
+struct connection *connection_pick(struct edge *e, const struct registry_query *query)
+{
+	struct registry_entry *entry;
+
+	registry_each(e->registry, query->tunnel, refresh_last_read, NULL);
+	entry = registry_pick(e->registry, query);
+	return entry ? connection_of_entry(entry) : NULL;
+}
+
+const char *connection_state_name(enum connection_state state)
+{
+	return states[state].name;
+}
+
 struct json_t *connection_json(const struct connection *c)
 {
 	char peer[ENDPOINT_TEXT_MAX];

@@ -81,6 +81,11 @@ void connection_flow_ended(struct connection *c);
 /* Deadlines, once a second. */
 void connection_tick(struct connection *c, uint64_t now_ms);
 
+/* The connection that takes a stream now: registry_pick() on fresh facts. NULL: none. */
+struct connection *connection_pick(struct edge *e, const struct registry_query *query);
+/* "registered", "draining" ... */
+const char *connection_state_name(enum connection_state state);
+
 /* An element of `adit-edge connections`; a new reference. */
 struct json_t *connection_json(const struct connection *c);
 

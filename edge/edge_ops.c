@@ -115,6 +115,54 @@ static struct json_t *op_connectors(void *ctx, const struct uuid *tunnel)
 	return connectors;
 }
 
+struct candidates {
+	const struct registry_query *query;
+	const struct connection *chosen; /* may be NULL */
+	json_t *rows;
+};
+
+static void append_candidate(void *ctx, struct registry_entry *entry)
+{
+	const struct connection *c = connection_of_entry(entry);
+	const struct candidates *all = ctx;
+	char connector[UUID_TEXT_MAX];
+	size_t i = 0;
+
+	while (i < all->query->n_connectors &&
+	       !uuid_equal(&all->query->connectors[i], &entry->connector))
+		i++;
+	if (i == all->query->n_connectors || !is_listed(c, NULL))
+		return;
+	json_array_append_new(
+		all->rows,
+		json_pack("{s:s, s:s, s:i, s:s, s:s, s:b, s:i, s:b}", "id", c->id_text, "connector",
+			  uuid_format(&entry->connector, connector), "index", (int)entry->index,
+			  "kind", c->is_adit ? "adit" : "stock", "state",
+			  connection_state_name(c->state), "suspect", (int)entry->suspect,
+			  "streams", (int)entry->n_streams, "chosen", (int)(c == all->chosen)));
+}
+
+static struct json_t *op_candidates(void *ctx, const struct uuid *tunnel,
+				    const struct uuid *connectors, size_t n_connectors,
+				    const char **reasonp)
+{
+	struct edge *e = ctx;
+	const struct registry_query query = {
+		.tunnel = tunnel,
+		.connectors = connectors,
+		.n_connectors = n_connectors,
+	};
+	struct candidates all = {
+		.query = &query,
+		.chosen = connection_pick(e, &query),
+		.rows = json_array(),
+	};
+
+	*reasonp = registry_pick_reason(e->registry, &query);
+	registry_each(e->registry, tunnel, append_candidate, &all);
+	return all.rows;
+}
+
 /* A suspect connection counts while bytes come in. */
 static void count_healthy(void *ctx, struct registry_entry *entry)
 {
@@ -197,6 +245,7 @@ const struct edge_runtime_ops edge_ops = {
 	.status = op_status,
 	.connections = op_connections,
 	.connectors = op_connectors,
+	.candidates = op_candidates,
 	.tunnel_health = op_tunnel_health,
 	.connection_close = op_connection_close,
 	.reload = op_reload,

@@ -174,6 +174,9 @@ const struct operator_route *edge_model_operator_route_find(const struct edge_mo
 							    const struct uuid *vnet,
 							    const struct prefix *prefix);
 
+/* May it create and use the virtual network of that name? */
+bool edge_tunnel_has_network(const struct edge_tunnel *t, const char *name);
+
 /* ---- authentication ---- */
 
 enum edge_auth_outcome {
@@ -260,6 +263,10 @@ struct route_standing {
 };
 void edge_route_standing(const struct edge_model *m, const struct route *route,
 			 struct route_standing *standingp);
+/* Processes that advertise @route. @held_until_ms: 0 for one that lives. */
+typedef void (*advertiser_cb)(void *ctx, const struct uuid *connector, int64_t held_until_ms);
+void edge_route_each_advertiser(const struct edge_model *m, const struct route *route,
+				advertiser_cb cb, void *ctx);
 
 /* ---- changing, for admin_*.c ---- */
 

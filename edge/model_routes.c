@@ -93,6 +93,14 @@ void model_operator_routes_deinit(struct edge_model *m)
 
 /* ---- reading ---- */
 
+bool edge_tunnel_has_network(const struct edge_tunnel *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_networks; i++)
+		if (strcmp(t->networks[i], name) == 0)
+			return true;
+	return false;
+}
+
 size_t edge_model_n_operator_routes(const struct edge_model *m)
 {
 	return m->n_operator_routes;

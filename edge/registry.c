@@ -146,3 +146,47 @@ struct registry_entry *registry_pick(const struct registry *r, const struct regi
 	}
 	return best;
 }
+
+/* What registry_pick() chose from. */
+struct field {
+	size_t n;	  /* that fit */
+	size_t n_healthy; /* of these, not suspect */
+	size_t n_equal;	  /* of these, with as few streams as the one picked */
+};
+
+static struct field field_of(const struct registry *r, const struct registry_query *q,
+			     const struct registry_entry *picked)
+{
+	const struct list *head = &r->buckets[bucket_of(q->tunnel)];
+	struct field field = {0};
+	struct list *pos;
+
+	list_for_each (pos, head) {
+		const struct registry_entry *e = entry_of(pos);
+
+		if (!fits(q, e))
+			continue;
+		field.n++;
+		field.n_healthy += !e->suspect;
+		field.n_equal += !e->suspect && e->n_streams == picked->n_streams;
+	}
+	return field;
+}
+
+const char *registry_pick_reason(const struct registry *r, const struct registry_query *q)
+{
+	const struct registry_entry *picked = registry_pick(r, q);
+	struct field field;
+
+	if (!picked)
+		return "no connection takes streams";
+	field = field_of(r, q, picked);
+	if (field.n == 1)
+		return "the only connection that takes streams";
+	if (picked->suspect)
+		return "all are suspect: the one that was read from last";
+	if (field.n_healthy == 1)
+		return "the only one that isn't suspect";
+	return field.n_equal == 1 ? "fewest streams among those not suspect"
+				  : "fewest streams among those not suspect, the oldest of several";
+}

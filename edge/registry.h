@@ -63,3 +63,5 @@ struct registry_query {
  * suspect: the one read from last. NULL: none accepts.
  */
 struct registry_entry *registry_pick(const struct registry *r, const struct registry_query *q);
+/* Why it is that one, or why it is none, for people: a literal. */
+const char *registry_pick_reason(const struct registry *r, const struct registry_query *q);

@@ -227,6 +227,40 @@ static void test_health(void **state)
 	assert_int_equal(health_of_tunnel(f, true).n_connectors, 2);
 }
 
+/* Of the processes that serve a route, all connections; one of them is next. */
+static void test_candidates(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid tunnel = id_of(1);
+	const struct uuid serving[] = {id_of(7), id_of(9)};
+	const char *why;
+	json_t *list, *item;
+
+	list = edge_ops.candidates(&f->e, &tunnel, serving, 2, &why);
+	assert_int_equal(json_array_size(list), 0);
+	assert_string_equal(why, "no connection takes streams");
+	json_decref(list);
+	add(f, 1, 7, 0)->entry.n_streams = 2;
+	add(f, 1, 8, 0);
+	add(f, 2, 7, 0);
+	add(f, 1, 9, 3)->entry.n_streams = 1;
+	add(f, 1, 9, 1)->state = CONNECTION_STATE_DRAINING;
+	f->c[4]->entry.accepts = false;
+	list = edge_ops.candidates(&f->e, &tunnel, serving, 2, &why);
+	assert_int_equal(json_array_size(list), 3);
+	assert_string_equal(why, "fewest streams among those not suspect");
+	item = json_array_get(list, 1);
+	assert_int_equal(number(item, "index"), 3);
+	assert_int_equal(number(item, "streams"), 1);
+	assert_string_equal(text(item, "state"), "registered");
+	assert_true(json_is_true(json_object_get(item, "chosen")));
+	assert_false(json_is_true(json_object_get(json_array_get(list, 0), "chosen")));
+	item = json_array_get(list, 2);
+	assert_string_equal(text(item, "state"), "draining");
+	assert_false(json_is_true(json_object_get(item, "chosen")));
+	json_decref(list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +268,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_to_list_or_close, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_connectors_are_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_health, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_candidates, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -267,6 +267,36 @@ static void test_pick_leaves_out_what_was_tried(void **state)
 	assert_ptr_equal(pick(f, all, tried + 1, 2), &f->e[0]);
 }
 
+/* The reason belongs to the pick, whatever it is. */
+static void test_pick_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid tunnel = uuid_of(1), connector = uuid_of(7);
+	const struct registry_query q = {
+		.tunnel = &tunnel, .connectors = &connector, .n_connectors = 1};
+	struct registry_entry *busy, *idle;
+
+	assert_string_equal(registry_pick_reason(f->r, &q), "no connection takes streams");
+	add(f, 1, 8, 0, 0);
+	busy = add(f, 1, 7, 0, 3);
+	assert_string_equal(registry_pick_reason(f->r, &q),
+			    "the only connection that takes streams");
+	idle = add(f, 1, 7, 1, 1);
+	assert_string_equal(registry_pick_reason(f->r, &q),
+			    "fewest streams among those not suspect");
+	idle->n_streams = 3;
+	assert_string_equal(registry_pick_reason(f->r, &q),
+			    "fewest streams among those not suspect, the oldest of several");
+	idle->suspect = true;
+	assert_string_equal(registry_pick_reason(f->r, &q), "the only one that isn't suspect");
+	busy->suspect = true;
+	assert_string_equal(registry_pick_reason(f->r, &q),
+			    "all are suspect: the one that was read from last");
+	busy->accepts = false;
+	idle->accepts = false;
+	assert_string_equal(registry_pick_reason(f->r, &q), "no connection takes streams");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +314,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pick_leaves_out_what_was_tried, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_pick_says_why, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
