@@ -59,6 +59,7 @@ struct advert *advert_add(struct edge_tunnel *t, const struct uuid *connector)
 	t->adverts = adverts;
 	a = xnew(struct advert);
 	a->connector = *connector;
+	a->n_saved = SAVED_UNKNOWN;
 	adverts[t->n_adverts++] = a;
 	return a;
 }
@@ -170,6 +171,18 @@ void edge_connector_down(struct edge_model *m, const struct uuid *tunnel,
 		model_settle_routes(m);
 }
 
+void adverts_mark_unsaved(struct edge_model *m)
+{
+	for (size_t i = 0; i < m->n_tunnels; i++)
+		for (size_t k = 0; k < m->tunnels[i]->n_adverts; k++) {
+			struct advert *a = m->tunnels[i]->adverts[k];
+
+			a->n_saved = SAVED_UNKNOWN;
+			for (size_t e = 0; e < a->set.n; e++)
+				a->set.items[e].is_saved = false;
+		}
+}
+
 void adverts_expire(struct edge_model *m, int64_t now_ms)
 {
 	for (size_t i = 0; i < m->n_tunnels; i++) {
@@ -265,6 +278,26 @@ static void check_collected(struct edge_model *m, const struct edge_tunnel *t, s
 	}
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same_entry(const struct advert_entry *a, const struct advert_entry *b)
+{
+	return a->kind == b->kind && prefix_equal(&a->prefix, &b->prefix) &&
+	       is_same_text(a->vnet_name, b->vnet_name) && is_same_text(a->comment, b->comment) &&
+	       is_same_text(a->reason, b->reason);
+}
+
+/* Most of a new set is the old one: only the rest has to be written. */
+static void find_saved(const struct advert_set *old, struct advert_set *set)
+{
+	for (size_t i = 0; i < set->n && i < old->n; i++)
+		set->items[i].is_saved =
+			old->items[i].is_saved && is_same_entry(&old->items[i], &set->items[i]);
+}
+
 static void install(struct edge_model *m, struct edge_tunnel *t, struct advert *a,
 		    const struct route_call *call)
 {
@@ -272,10 +305,12 @@ static void install(struct edge_model *m, struct edge_tunnel *t, struct advert *
 	size_t n_refused = 0;
 
 	check_collected(m, t, a);
+	find_saved(&a->set, &a->collecting);
 	advert_set_clear(&a->set);
-	a->n_accepted = 0;
 	a->set = a->collecting;
 	a->collecting = (struct advert_set){0};
+	a->is_indexed = false;
+	a->n_accepted = 0;
 	a->instance = call->instance_id;
 	memcpy(a->hash, call->hash, sizeof(a->hash));
 	a->is_complete = true;

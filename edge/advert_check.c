@@ -29,6 +29,7 @@ static void refuse(struct advert_entry *e, const char *fmt, ...)
 	va_end(ap);
 	free(e->reason);
 	e->reason = xstrdup(text);
+	e->is_saved = false;
 }
 
 void advert_read_network(struct advert_entry *e, const char *text)
@@ -299,6 +300,7 @@ void advert_check_entry(struct edge_model *m, const struct edge_tunnel *t, struc
 	free(e->reason);
 	e->reason = NULL;
 	e->overlaps_by_grant = false;
+	e->is_saved = false;
 	if (e->kind == ADVERT_NETWORK)
 		advert_check_network(m, t, e);
 	else

@@ -26,6 +26,7 @@ int advert_put_row(struct edge_model *m, const struct store_value *v)
 	memcpy(a->hash, v[3].data, sizeof(a->hash));
 	a->is_complete = true;
 	a->is_loaded = true;
+	a->n_saved = 0;
 	a->held_until_ms = v[4].number;
 	if (a->held_until_ms == 0) {
 		/* It was live when the edge ended: held from now on. */
@@ -57,6 +58,9 @@ int advert_put_entry_row(struct edge_model *m, const struct store_value *v)
 	if (!e)
 		return -ENOMEM;
 	e->kind = v[3].number == ADVERT_NETWORK ? ADVERT_NETWORK : ADVERT_ROUTE;
+	e->is_saved = v[2].number == (int64_t)a->set.n - 1;
+	if (a->n_saved <= (size_t)v[2].number)
+		a->n_saved = (size_t)v[2].number + 1;
 	e->vnet_name = text_or_null(&v[5]);
 	e->comment = text_or_null(&v[6]);
 	e->reason = text_or_null(&v[7]);
@@ -119,16 +123,37 @@ static void delete_set(struct store_batch *b, const struct advert_key *key)
 	store_batch_delete(b, STORE_ADVERT, values, 2);
 }
 
-void advert_save(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a)
+/* Rows of the former set that this one has no place for. */
+static void delete_rest(struct store_batch *b, const struct advert_key *key, const struct advert *a)
+{
+	for (size_t i = a->set.n; i < a->n_saved; i++) {
+		const struct store_value values[] = {
+			store_text(key->tunnel),
+			store_text(key->connector),
+			store_int((int64_t)i),
+		};
+
+		store_batch_delete(b, STORE_ADVERT_ENTRY, values, 3);
+	}
+}
+
+void advert_save(struct edge_model *m, const struct edge_tunnel *t, struct advert *a)
 {
 	struct store_batch *b = model_batch(m);
 	struct advert_key key;
 
 	format_key(t, a, &key);
-	delete_set(b, &key);
+	if (a->n_saved == SAVED_UNKNOWN)
+		delete_set(b, &key);
+	else
+		delete_rest(b, &key, a);
 	put_set(b, &key, a);
-	for (size_t i = 0; i < a->set.n; i++)
-		put_entry(b, &key, i, &a->set.items[i]);
+	for (size_t i = 0; i < a->set.n; i++) {
+		if (!a->set.items[i].is_saved)
+			put_entry(b, &key, i, &a->set.items[i]);
+		a->set.items[i].is_saved = true;
+	}
+	a->n_saved = a->set.n;
 	model_write_behind(m, b);
 }
 

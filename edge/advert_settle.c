@@ -18,8 +18,6 @@
 /* Stands for a verdict between two steps. */
 #define ASK_AGAIN "to be asked again"
 
-/* ---- the table ---- */
-
 static bool is_in_force(const struct advert_entry *e)
 {
 	return e->kind == ADVERT_ROUTE && !e->reason;
@@ -34,6 +32,47 @@ static void each_set(struct edge_model *m, set_visitor visit)
 			visit(m, m->tunnels[i], m->tunnels[i]->adverts[k]);
 }
 
+/* ---- the index of a set: what is in force, by network and prefix ---- */
+
+static int compare_entries(const struct advert_entry *e, const struct uuid *vnet,
+			   const struct prefix *prefix)
+{
+	int d = memcmp(e->vnet.bytes, vnet->bytes, sizeof(vnet->bytes));
+
+	return d ? d : prefix_compare(&e->prefix, prefix);
+}
+
+static int compare_indexes(const void *a, const void *b, void *items)
+{
+	const struct advert_entry *left = (const struct advert_entry *)items + *(const uint32_t *)a;
+	const struct advert_entry *right =
+		(const struct advert_entry *)items + *(const uint32_t *)b;
+
+	return compare_entries(left, &right->vnet, &right->prefix);
+}
+
+static void index_set(struct edge_model *m UNUSED, struct edge_tunnel *t, struct advert *a)
+{
+	uint32_t *accepted;
+
+	if (a->is_indexed)
+		return;
+	a->n_accepted = 0;
+	accepted = reallocarray(a->accepted, a->set.n + 1, sizeof(*accepted));
+	if (!accepted) {
+		log_error("no memory for the routes of a connector", log_text("tunnel", t->name));
+		return;
+	}
+	a->accepted = accepted;
+	for (uint32_t i = 0; i < a->set.n; i++)
+		if (is_in_force(&a->set.items[i]))
+			accepted[a->n_accepted++] = i;
+	qsort_r(accepted, a->n_accepted, sizeof(*accepted), compare_indexes, a->set.items);
+	a->is_indexed = true;
+}
+
+/* ---- the table ---- */
+
 static size_t count_routes(const struct edge_model *m)
 {
 	size_t n = m->n_operator_routes;
@@ -47,8 +86,8 @@ static size_t count_routes(const struct edge_model *m)
 static size_t gather_set(const struct edge_tunnel *t, const struct advert *a, struct route *routes,
 			 size_t n)
 {
-	for (size_t i = 0; i < a->set.n; i++) {
-		const struct advert_entry *e = &a->set.items[i];
+	for (size_t i = 0; i < a->n_accepted; i++) {
+		const struct advert_entry *e = &a->set.items[a->accepted[i]];
 
 		if (is_in_force(e))
 			routes[n++] = (struct route){
@@ -92,6 +131,13 @@ static bool has_moved(const struct advert_entry *e, const struct uuid *before)
 	return !uuid_is_nil(before) && !uuid_equal(&e->vnet, before);
 }
 
+/* A verdict is another than the one that is saved and in the index. */
+static void note_change(struct advert *a, bool is_changed)
+{
+	a->is_changed |= is_changed;
+	a->is_indexed &= !is_changed;
+}
+
 static void keep_permitted(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
 {
 	for (size_t i = 0; i < a->set.n; i++) {
@@ -104,22 +150,38 @@ static void keep_permitted(struct edge_model *m, struct edge_tunnel *t, struct a
 			advert_check_network(m, t, e);
 		else
 			advert_check_permission(m, t, e);
-		if (is_in_force(e) && has_moved(e, &before))
+		if (is_in_force(e) && has_moved(e, &before)) {
 			e->reason = xstrdup(ASK_AGAIN);
-		a->is_changed |= e->reason != NULL;
+			e->is_saved = false;
+		}
+		note_change(a, e->reason != NULL);
 	}
 }
 
-/* The table took another owner for the same prefix: the operator's, or one loaded before. */
+/*
+ * The table took another owner for the same prefix: the operator's, or one loaded before. Both are
+ * in the same order.
+ */
 static void yield_to_owner(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
 {
-	for (size_t i = 0; i < a->set.n; i++) {
-		struct advert_entry *e = &a->set.items[i];
+	size_t n = route_table_size(m->routes);
+	size_t place = 0;
 
-		if (!is_in_force(e))
-			continue;
-		advert_check_owner(m, t, e);
-		a->is_changed |= e->reason != NULL;
+	for (size_t i = 0; i < a->n_accepted; i++) {
+		struct advert_entry *e = &a->set.items[a->accepted[i]];
+		const struct route *r = NULL;
+
+		while (place < n) {
+			r = route_table_at(m->routes, place);
+			if (compare_entries(e, &r->vnet, &r->prefix) <= 0)
+				break;
+			place++;
+		}
+		if (place < n && is_in_force(e) && compare_entries(e, &r->vnet, &r->prefix) == 0 &&
+		    !uuid_equal(&r->tunnel, &t->id)) {
+			advert_check_owner(m, t, e);
+			note_change(a, true);
+		}
 	}
 }
 
@@ -143,7 +205,7 @@ static void end_overlaps(struct edge_model *m, struct edge_tunnel *t, struct adv
 		advert_check_overlap(m, t, e);
 		has_fewer |= e->reason != NULL;
 	}
-	a->is_changed |= has_fewer;
+	note_change(a, has_fewer);
 	if (has_fewer)
 		rebuild_table(m);
 }
@@ -158,46 +220,18 @@ static void ask_again(struct edge_model *m, struct edge_tunnel *t, struct advert
 		if (!e->reason || (e->kind == ADVERT_ROUTE && !e->prefix.ip.family))
 			continue;
 		advert_check_entry(m, t, e);
-		a->is_changed |= !e->reason;
+		note_change(a, !e->reason);
 		has_new_routes |= is_in_force(e);
 	}
-	if (has_new_routes)
-		rebuild_table(m);
+	if (!has_new_routes)
+		return;
+	index_set(m, t, a);
+	rebuild_table(m);
 }
 
-static int compare_entries(const struct advert_entry *e, const struct uuid *vnet,
-			   const struct prefix *prefix)
+static void save_changes(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
 {
-	int d = memcmp(e->vnet.bytes, vnet->bytes, sizeof(vnet->bytes));
-
-	return d ? d : prefix_compare(&e->prefix, prefix);
-}
-
-static int compare_indexes(const void *a, const void *b, void *items)
-{
-	const struct advert_entry *left = (const struct advert_entry *)items + *(const uint32_t *)a;
-	const struct advert_entry *right =
-		(const struct advert_entry *)items + *(const uint32_t *)b;
-
-	return compare_entries(left, &right->vnet, &right->prefix);
-}
-
-static void index_and_save(struct edge_model *m, struct edge_tunnel *t, struct advert *a)
-{
-	uint32_t *accepted;
-
 	a->is_loaded = false;
-	if (a->accepted && !a->is_changed)
-		return;
-	accepted = reallocarray(a->accepted, a->set.n + 1, sizeof(*accepted));
-	if (!accepted)
-		return;
-	a->accepted = accepted;
-	a->n_accepted = 0;
-	for (uint32_t i = 0; i < a->set.n; i++)
-		if (is_in_force(&a->set.items[i]))
-			accepted[a->n_accepted++] = i;
-	qsort_r(accepted, a->n_accepted, sizeof(*accepted), compare_indexes, a->set.items);
 	if (a->is_changed)
 		advert_save(m, t, a);
 	a->is_changed = false;
@@ -206,12 +240,14 @@ static void index_and_save(struct edge_model *m, struct edge_tunnel *t, struct a
 void adverts_settle(struct edge_model *m)
 {
 	each_set(m, keep_permitted);
+	each_set(m, index_set);
 	rebuild_table(m);
 	each_set(m, yield_to_owner);
 	each_set(m, guess_overlaps);
 	each_set(m, end_overlaps);
 	each_set(m, ask_again);
-	each_set(m, index_and_save);
+	each_set(m, index_set);
+	each_set(m, save_changes);
 	for (size_t i = 0; i < m->n_tunnels; i++)
 		m->tunnels[i]->has_other_grants = false;
 	m->is_stale = false;
@@ -229,7 +265,7 @@ const struct advert_entry *advert_find_route(const struct advert *a, const struc
 		int d = compare_entries(e, vnet, prefix);
 
 		if (d == 0)
-			return e;
+			return is_in_force(e) ? e : NULL;
 		if (d < 0)
 			low = mid + 1;
 		else

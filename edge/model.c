@@ -69,6 +69,8 @@ static void behind_written_cb(void *ctx, const struct store_batch *batch, int st
 	else if (status != -ESHUTDOWN)
 		log_warn("advertised routes not saved, a restart will not know them",
 			 log_text("reason", error));
+	if (status != 0)
+		adverts_mark_unsaved(m);
 }
 
 void model_write_behind(struct edge_model *m, struct store_batch *batch)

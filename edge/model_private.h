@@ -23,6 +23,7 @@ struct advert_entry {
 	enum advert_kind kind;
 	struct uuid vnet;	/* valid when accepted */
 	bool overlaps_by_grant; /* came second to what it overlaps, and a grant let it */
+	bool is_saved;		/* the store has it, at this place of the set */
 	char *vnet_name;	/* NULL: the default network */
 	char *comment;		/* NULL: none */
 	char *reason;		/* NULL: accepted */
@@ -38,6 +39,8 @@ struct advert_set {
  * A connector process of a tunnel. Live while it has a connection; gone ones stay as long as
  * their set is held. `set` counts once `is_complete`; `collecting` is what has come of the next.
  */
+#define SAVED_UNKNOWN SIZE_MAX
+
 struct advert {
 	struct uuid connector;
 	struct uuid instance;
@@ -45,7 +48,9 @@ struct advert {
 	bool is_live;
 	bool is_complete;
 	bool is_loaded;	       /* from the store, and not settled yet */
-	bool is_changed;       /* verdicts differ from what is saved */
+	bool is_changed;       /* something differs from what is saved */
+	bool is_indexed;       /* `accepted` is of the set and its verdicts as they are */
+	size_t n_saved;	       /* entries that the store has, or SAVED_UNKNOWN */
 	int64_t held_until_ms; /* when not live */
 	uint64_t generation;   /* of `collecting` */
 	uint64_t carrier;      /* the connection that it comes over */
@@ -117,6 +122,8 @@ void model_operator_routes_deinit(struct edge_model *m);
 struct advert *advert_find(const struct edge_tunnel *t, const struct uuid *connector);
 struct advert *advert_add(struct edge_tunnel *t, const struct uuid *connector);
 void advert_free(struct advert *a);
+/* The store refused something: nothing counts as saved any more. */
+void adverts_mark_unsaved(struct edge_model *m);
 /* Drops held sets whose time is over; saves that. */
 void adverts_expire(struct edge_model *m, int64_t now_ms);
 /* Room for one more entry, zeroed, or NULL. */
@@ -157,6 +164,6 @@ const struct advert_entry *advert_find_route(const struct advert *a, const struc
 int advert_put_row(struct edge_model *m, const struct store_value *values);
 int advert_put_entry_row(struct edge_model *m, const struct store_value *values);
 /* Saves @a whole, its hold time only, or that it is gone. */
-void advert_save(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);
+void advert_save(struct edge_model *m, const struct edge_tunnel *t, struct advert *a);
 void advert_save_hold(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);
 void advert_save_removal(struct edge_model *m, const struct edge_tunnel *t, const struct advert *a);

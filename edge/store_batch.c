@@ -94,7 +94,7 @@ static struct held_change *hold(const struct store_change *c)
 
 	for (unsigned int i = 0; i < c->n_values; i++)
 		n_bytes += is_number(c, i) ? 0 : c->values[i].n_data + 1;
-	h = calloc(1, sizeof(*h) + n_bytes);
+	h = malloc(sizeof(*h) + n_bytes);
 	if (!h)
 		return NULL;
 	h->change = *c;
@@ -106,6 +106,7 @@ static struct held_change *hold(const struct store_change *c)
 			continue;
 		if (v->n_data > 0)
 			memcpy(h->bytes + n_bytes, v->data, v->n_data);
+		h->bytes[n_bytes + v->n_data] = '\0';
 		v->data = h->bytes + n_bytes;
 		n_bytes += v->n_data + 1;
 	}

@@ -86,6 +86,14 @@ static void link_parents(struct route_table *t)
 	}
 }
 
+static bool is_sorted(const struct keyed_route *keyed, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (compare_keyed(&keyed[i - 1], &keyed[i]) > 0)
+			return false;
+	return true;
+}
+
 static struct keyed_route *sort_copy(const struct route *routes, size_t n)
 {
 	struct keyed_route *keyed = calloc(n + 1, sizeof(*keyed));
@@ -94,7 +102,9 @@ static struct keyed_route *sort_copy(const struct route *routes, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
 		keyed[i] = (struct keyed_route){routes[i], (uint32_t)i};
-	qsort(keyed, n, sizeof(*keyed), compare_keyed);
+	/* Often it is one long list that comes in order. */
+	if (!is_sorted(keyed, n))
+		qsort(keyed, n, sizeof(*keyed), compare_keyed);
 	return keyed;
 }
 

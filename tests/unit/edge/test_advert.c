@@ -540,6 +540,64 @@ static void the_oldest_held_set_gives_way(void **state)
 	assert_int_equal(owner(f, "10.33.0.1"), 1);
 }
 
+struct networks {
+	char text[256];
+};
+
+static void append_network(void *ctx, const struct advert_view *view)
+{
+	struct networks *all = ctx;
+	size_t n = strlen(all->text);
+
+	snprintf(all->text + n, sizeof(all->text) - n, "%s%s%s ", view->network,
+		 *view->comment ? "=" : "", view->comment);
+}
+
+/* Only what differs from the former set is written: the store must come out the same. */
+static void any_change_of_a_set_survives_a_restart(void **state)
+{
+	static const struct {
+		const char *networks[ENTRIES_MAX + 1];
+		const char *comment;
+		const char *loaded;
+	} cases[] = {
+		{{"10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"},
+		 "",
+		 "10.1.0.0/16 10.2.0.0/16 10.3.0.0/16 "},
+		{{"10.2.0.0/16", "10.3.0.0/16"}, "", "10.2.0.0/16 10.3.0.0/16 "},
+		{{"10.2.0.0/16", "172.16.0.0/12", "10.3.0.0/16"},
+		 "",
+		 "10.2.0.0/16 172.16.0.0/12 10.3.0.0/16 "},
+		{{"10.2.0.0/16", "10.4.0.0/16"}, "x", "10.2.0.0/16=x 10.4.0.0/16=x "},
+		{{NULL}, "", ""},
+		{{"10.4.0.0/16"}, "y", "10.4.0.0/16=y "},
+	};
+	struct fixture *f = *state;
+	struct process p = first;
+	struct uuid t = id_of(1);
+
+	grant(f, 1, "10.0.0.0/8", false);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		size_t k = i % ARRAY_SIZE(cases);
+		struct networks all = {0};
+
+		p.comment = cases[k].comment;
+		(void)call(f, &p, true, cases[k].networks);
+		/* The first round without restarts between the sets. */
+		if (i >= ARRAY_SIZE(cases))
+			restart(f);
+		edge_advert_each(f->m, &t, append_network, &all);
+		assert_string_equal(all.text, cases[k].loaded);
+	}
+	(void)call(f, &p, true, cases[0].networks);
+	(void)call(f, &p, true, cases[1].networks);
+	/* A verdict that changes is written, too. */
+	ungrant(f, 1, "10.0.0.0/8");
+	restart(f);
+	assert_string_equal(reason_now(f, 1), "not granted: adit-edge grant add one 10.3.0.0/16");
+	assert_int_equal(owner(f, "10.2.0.1"), 0);
+}
+
 /* ---- looking ---- */
 
 static void wide_routes_lead_to_no_forbidden_range(void **state)
@@ -598,6 +656,7 @@ int main(void)
 		ADVERT_TEST(a_held_route_says_until_when),
 		ADVERT_TEST(a_restart_without_routes_is_exact_too),
 		ADVERT_TEST(the_oldest_held_set_gives_way),
+		ADVERT_TEST(any_change_of_a_set_survives_a_restart),
 		ADVERT_TEST(wide_routes_lead_to_no_forbidden_range),
 		ADVERT_TEST(operators_routes_are_found_and_sorted),
 	};
