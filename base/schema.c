@@ -192,9 +192,23 @@ static void load_row(const struct place *at)
 		load_single(at);
 }
 
+static size_t append(char out[PATH_TEXT_MAX], size_t used, const char *text)
+{
+	size_t n = strnlen(text, PATH_TEXT_MAX - 1 - used);
+
+	memcpy(out + used, text, n);
+	out[used + n] = '\0';
+	return used + n;
+}
+
+/* For each key of each entry of long lists: printf() would take most of a load. */
 static void join_path(char out[PATH_TEXT_MAX], const char *path, const char *key)
 {
-	snprintf(out, PATH_TEXT_MAX, "%s%s%s", path, *path ? "." : "", key);
+	size_t used = append(out, 0, path);
+
+	if (used)
+		used = append(out, used, ".");
+	append(out, used, key);
 }
 
 static void refuse_unknown(const struct schema *s, const struct conf_node *child, const char *path,
@@ -220,13 +234,18 @@ static void load_map(const struct schema *s, void *base, const struct conf_node 
 		     const char *path, struct diag *diag)
 {
 	for (size_t i = 0; i < s->n_rows; i++) {
-		struct place at = {.row = &s->rows[i], .base = base, .diag = diag};
+		struct place at;
 
+		at.row = &s->rows[i];
+		at.base = base;
+		at.diag = diag;
 		at.node = conf_node_child(map, at.row->key);
+		if (!at.node && !(at.row->flags & SCHEMA_REQUIRED))
+			continue;
 		join_path(at.path, path, at.row->key);
 		if (at.node)
 			load_row(&at);
-		else if (at.row->flags & SCHEMA_REQUIRED)
+		else
 			diag_add(diag, DIAG_ERROR, map->line, "%s: missing", at.path);
 	}
 	for (const struct conf_node *child = map->first; child; child = child->next)

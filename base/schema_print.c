@@ -124,27 +124,63 @@ void schema_show(const struct schema *s, const void *base, FILE *out)
 
 /* ---- difference ---- */
 
-static char *text_of_row(const struct schema_row *row, const void *base)
-{
-	char *text = NULL;
-	size_t n;
-	FILE *out = open_memstream(&text, &n);
+static bool differs(const struct schema_row *row, const void *a, const void *b);
 
-	if (!out)
-		abort();
-	show_row(row, base, 0, out);
-	fclose(out);
-	return text;
+static bool map_differs(const struct schema *s, const void *a, const void *b)
+{
+	for (size_t i = 0; i < s->n_rows; i++)
+		if (is_shown(&s->rows[i]) && differs(&s->rows[i], a, b))
+			return true;
+	return false;
+}
+
+static bool list_differs(const struct schema_row *row, const void *a, const void *b)
+{
+	const char *entries_a = *(char *const *)schema_field_const(row, a);
+	const char *entries_b = *(char *const *)schema_field_const(row, b);
+	size_t n = schema_value_count(row, a);
+
+	if (schema_value_count(row, b) != n)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (map_differs(row->nested, entries_a + i * row->item_size,
+				entries_b + i * row->item_size))
+			return true;
+	return false;
+}
+
+/* Item @i, or the single value. */
+static bool value_differs(const struct schema_row *row, const void *a, const void *b, size_t i)
+{
+	char scratch_a[SCHEMA_WHY_MAX], scratch_b[SCHEMA_WHY_MAX];
+	const char *text_a = schema_value_format(row, a, i, scratch_a);
+	const char *text_b = schema_value_format(row, b, i, scratch_b);
+
+	return text_a && text_b ? strcmp(text_a, text_b) != 0 : text_a != text_b;
+}
+
+static bool items_differ(const struct schema_row *row, const void *a, const void *b)
+{
+	size_t n = schema_value_count(row, a);
+
+	if (schema_value_count(row, b) != n)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (value_differs(row, a, b, i))
+			return true;
+	return false;
 }
 
 static bool differs(const struct schema_row *row, const void *a, const void *b)
 {
-	char *text_a = text_of_row(row, a), *text_b = text_of_row(row, b);
-	bool result = strcmp(text_a, text_b) != 0;
-
-	free(text_a);
-	free(text_b);
-	return result;
+	if (schema_value_is_items(row))
+		return items_differ(row, a, b);
+	if (row->type == SCHEMA_LIST)
+		return list_differs(row, a, b);
+	if (row->type == SCHEMA_MAP)
+		return map_differs(row->nested, schema_field_const(row, a),
+				   schema_field_const(row, b));
+	return value_differs(row, a, b, 0);
 }
 
 const char *schema_next_difference(const struct schema *s, const void *old, const void *new_,
