@@ -19,7 +19,6 @@
 #include "wire/io_loop.h"
 #include "wire/proto.h"
 
-#define DIAG_TEXT_MAX 16384
 
 static void set_text(json_t *object, const char *key, const char *text)
 {
@@ -213,22 +212,11 @@ static void run_routes(void *ctx, struct ctrl_request *req, const json_t *args U
 static void run_reload(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
 {
 	struct agent *a = ctx;
-	char text[DIAG_TEXT_MAX];
-	struct diag diag;
-	json_t *result;
 
-	if (a->phase != AGENT_PHASE_RUNNING) {
+	if (a->phase == AGENT_PHASE_RUNNING)
+		agent_reload(a, req);
+	else
 		ctrl_reply_error(req, "unavailable", "the agent is shutting down");
-		return;
-	}
-	diag_init(&diag, a->opt->config_path);
-	if (agent_reload(a, &diag, &result) == 0) {
-		ctrl_reply_ok(req, result);
-	} else {
-		diag_format(&diag, text, sizeof(text));
-		ctrl_reply_error(req, AGENT_ERROR_CONFIG, "%s", text);
-	}
-	diag_deinit(&diag);
 }
 
 /* ---- log level ---- */

@@ -112,6 +112,7 @@ struct agent {
 	struct agent_network network;
 	struct agent_routes routes;
 	struct agent_service service;
+	struct list reloads; /* the first is being read, the others wait */
 	uv_signal_t signals[3];
 	uv_timer_t last_timer; /* bounds DRAINING and LEAVING */
 };
@@ -171,6 +172,8 @@ void agent_network_free(struct agent *a);
 
 /* ---- agent_routes.c ---- */
 
+/* What @s has edges told, to be freed with route_set_deinit(). Touches nothing else. */
+void agent_routes_build(const struct settings *s, struct route_set *setp);
 /* Takes the routes of a->live. */
 void agent_routes_load(struct agent *a);
 /* Sends what is due; returns when to call again. */
@@ -181,11 +184,13 @@ void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
 
 /* ---- agent_reload.c ---- */
 
+struct ctrl_request;
+
 /*
- * Reads the config again. 0: in force, and *@resultp (may be NULL) says what changed;
- * -EINVAL: nothing changed, @diag says why.
+ * Reads the config again, off the loop; when it is sound it comes in force, else nothing changes
+ * and the log says why. @req (NULL: nobody asked) is answered then. Only while RUNNING.
  */
-int agent_reload(struct agent *a, struct diag *diag, struct json_t **resultp);
+void agent_reload(struct agent *a, struct ctrl_request *req);
 /* One line per finding. */
 void agent_log_findings(const struct diag *diag);
 /* What stock agents tell their edge about themselves, from a->live. */

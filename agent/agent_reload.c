@@ -3,9 +3,12 @@
 /*
  * Reload: validate, then swap. Live streams go on; they were decided when they began.
  * Keys that only take effect after a restart are named, and stay as they are.
+ *
+ * A long list of routes takes tens of milliseconds to read, so that is done on a worker thread,
+ * on settings of its own; only the swap is the loop's. One reload follows the other, and each
+ * reads the file as it is when its turn comes.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +20,14 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/diag.h"
+#include "base/err.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "ctrl/agent_status.h"
+#include "ctrl/ctrl_server.h"
 
 #define KEYS_TEXT_MAX 512
+#define DIAG_TEXT_MAX 16384
 
 static json_t *list_changes(const struct settings *old, const struct settings *new)
 {
@@ -45,7 +52,8 @@ static bool includes(const json_t *changed, const char *key)
 	return false;
 }
 
-static void put_in_force(struct agent *a, struct settings *new, const json_t *changed)
+/* @routes: NULL when they haven't changed. */
+static void put_in_force(struct agent *a, struct settings *new, struct route_set *routes)
 {
 	struct settings *old = a->live;
 
@@ -54,8 +62,8 @@ static void put_in_force(struct agent *a, struct settings *new, const json_t *ch
 	remote_config_rebase(&a->remote, &new->warp_routing, new->remote_config);
 	dispatch_set_settings(a->dispatch, new);
 	agent_set_local_config(a);
-	if (includes(changed, "routes") || includes(changed, "virtual-networks")) {
-		agent_routes_load(a);
+	if (routes) {
+		advertise_set_routes(a->routes.advertise, routes);
 		agent_network_load(a);
 		supervisor_poke(a->supervisor);
 	}
@@ -90,7 +98,21 @@ void agent_log_findings(const struct diag *diag)
 	}
 }
 
-static void report(struct agent *a, const struct diag *diag, json_t *changed, json_t **resultp)
+/* ---- one reload ---- */
+
+struct reload {
+	struct list node; /* in agent.reloads; the first one runs */
+	uv_work_t work;
+	struct agent *agent;
+	struct ctrl_request *req; /* NULL: a signal asked */
+	struct diag diag;
+	struct settings *settings; /* NULL: there are findings */
+	json_t *changed;
+	bool has_routes; /* they changed */
+	struct route_set routes;
+};
+
+static json_t *report(struct agent *a, const struct diag *diag, json_t *changed)
 {
 	char keys[KEYS_TEXT_MAX] = "";
 	json_t *value;
@@ -107,9 +129,8 @@ static void report(struct agent *a, const struct diag *diag, json_t *changed, js
 	}
 	agent_event(a, EVENT_RELOAD, log_text(RELOAD_CHANGED, keys));
 	agent_log_findings(diag);
-	if (resultp)
-		*resultp = json_pack("{s:O, s:o}", RELOAD_CHANGED, changed, RELOAD_WARNINGS,
-				     list_warnings(diag));
+	return json_pack("{s:O, s:o}", RELOAD_CHANGED, changed, RELOAD_WARNINGS,
+			 list_warnings(diag));
 }
 
 /* The first error; the others are in the log and in the answer. */
@@ -126,30 +147,102 @@ static void tell_refusal(struct agent *a, const struct diag *diag)
 	}
 }
 
-int agent_reload(struct agent *a, struct diag *diag, json_t **resultp)
+/* On the worker. The loop keeps its hands off a->live until this is over. */
+static void read_cb(uv_work_t *work)
 {
+	struct reload *r = container_of(work, struct reload, work);
+	const struct agent *a = r->agent;
 	char keys[KEYS_TEXT_MAX];
-	struct settings *new;
-	json_t *changed;
-	int r;
 
-	agent_service_reloading();
-	r = settings_load(&new, a->opt->config_path, &a->opt->overrides, diag);
-	if (r == 0) {
-		if (settings_diff_restart(a->boot, new, keys, sizeof(keys)) > 0)
-			diag_add(diag, DIAG_WARNING, 0, "takes effect after a restart only: %s",
-				 keys);
-		changed = list_changes(a->live, new);
-		put_in_force(a, new, changed);
-		report(a, diag, changed, resultp);
-		json_decref(changed);
-	} else {
-		log_error("config not reloaded, the old one stays in force");
-		agent_log_findings(diag);
-		tell_refusal(a, diag);
+	if (settings_load(&r->settings, a->opt->config_path, &a->opt->overrides, &r->diag) != 0)
+		return;
+	if (settings_diff_restart(a->boot, r->settings, keys, sizeof(keys)) > 0)
+		diag_add(&r->diag, DIAG_WARNING, 0, "takes effect after a restart only: %s", keys);
+	r->changed = list_changes(a->live, r->settings);
+	r->has_routes = includes(r->changed, "routes") || includes(r->changed, "virtual-networks");
+	if (r->has_routes)
+		agent_routes_build(r->settings, &r->routes);
+}
+
+static void answer_findings(struct reload *r)
+{
+	char text[DIAG_TEXT_MAX];
+
+	log_error("config not reloaded, the old one stays in force");
+	agent_log_findings(&r->diag);
+	tell_refusal(r->agent, &r->diag);
+	if (!r->req)
+		return;
+	diag_format(&r->diag, text, sizeof(text));
+	ctrl_reply_error(r->req, AGENT_ERROR_CONFIG, "%s", text);
+}
+
+static void take(struct reload *r)
+{
+	json_t *answer;
+
+	put_in_force(r->agent, steal_ptr(r->settings), r->has_routes ? &r->routes : NULL);
+	answer = report(r->agent, &r->diag, r->changed);
+	if (r->req)
+		ctrl_reply_ok(r->req, answer);
+	else
+		json_decref(answer);
+}
+
+static void finish(struct reload *r)
+{
+	if (r->agent->phase == AGENT_PHASE_RUNNING) {
+		if (r->settings)
+			take(r);
+		else
+			answer_findings(r);
+		agent_service_reloaded(r->agent);
+	} else if (r->req) {
+		ctrl_reply_error(r->req, "unavailable", "the agent is shutting down");
 	}
-	agent_service_reloaded(a);
-	return r < 0 ? -EINVAL : 0;
+}
+
+static void run_first(struct agent *a);
+
+static void done_cb(uv_work_t *work, int status UNUSED)
+{
+	struct reload *r = container_of(work, struct reload, work);
+	struct agent *a = r->agent;
+
+	finish(r);
+	list_remove(&r->node);
+	settings_free(r->settings);
+	route_set_deinit(&r->routes);
+	json_decref(r->changed);
+	diag_deinit(&r->diag);
+	free(r);
+	run_first(a);
+}
+
+static void run_first(struct agent *a)
+{
+	struct reload *r;
+
+	if (list_is_empty(&a->reloads))
+		return;
+	r = list_entry(a->reloads.next, struct reload, node);
+	if (a->phase == AGENT_PHASE_RUNNING)
+		agent_service_reloading();
+	if (uv_queue_work(&a->uv, &r->work, read_cb, done_cb) < 0)
+		abort();
+}
+
+void agent_reload(struct agent *a, struct ctrl_request *req)
+{
+	struct reload *r = xnew(struct reload);
+	bool is_first = list_is_empty(&a->reloads);
+
+	r->agent = a;
+	r->req = req;
+	diag_init(&r->diag, a->opt->config_path);
+	list_append(&a->reloads, &r->node);
+	if (is_first)
+		run_first(a);
 }
 
 /* ---- what stock agents tell about themselves ---- */

@@ -47,9 +47,8 @@ static void fill_route(struct route_entry *out, const struct route_setting *rout
 	copy_text(out->comment, sizeof(out->comment), route->comment);
 }
 
-void agent_routes_load(struct agent *a)
+void agent_routes_build(const struct settings *s, struct route_set *setp)
 {
-	const struct settings *s = a->live;
 	struct route_set set = {
 		.vnets = zeroed_array(s->n_vnets, sizeof(*set.vnets)),
 		.n_vnets = s->n_vnets,
@@ -63,6 +62,15 @@ void agent_routes_load(struct agent *a)
 	}
 	for (size_t i = 0; i < s->n_routes; i++)
 		fill_route(&set.routes[i], &s->routes[i]);
+	route_set_keep_hash(&set);
+	*setp = set;
+}
+
+void agent_routes_load(struct agent *a)
+{
+	struct route_set set;
+
+	agent_routes_build(a->live, &set);
 	advertise_set_routes(a->routes.advertise, &set);
 }
 

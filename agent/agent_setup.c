@@ -89,12 +89,8 @@ static void stream_ended(void *ctx)
 
 static void hang_up(struct agent *a)
 {
-	struct diag diag;
-
-	diag_init(&diag, a->opt->config_path);
 	if (a->phase == AGENT_PHASE_RUNNING)
-		(void)agent_reload(a, &diag, NULL);
-	diag_deinit(&diag);
+		agent_reload(a, NULL);
 }
 
 static void signal_cb(uv_signal_t *handle, int number)
@@ -297,6 +293,7 @@ int agent_set_up(struct agent *a)
 	};
 	int code = AGENT_EXIT_OK;
 
+	list_init(&a->reloads);
 	for (size_t i = 0; code == AGENT_EXIT_OK && i < ARRAY_SIZE(steps); i++)
 		code = steps[i](a);
 	return code;

@@ -61,8 +61,13 @@ static int compare_digests(const void *a, const void *b)
 void route_set_hash(const struct route_set *set, uint8_t out[ROUTE_HASH_BYTES])
 {
 	size_t n = set->n_vnets + set->n_routes;
-	uint8_t(*digests)[SHA256_BYTES] = xzalloc((n + 1) * SHA256_BYTES);
+	uint8_t(*digests)[SHA256_BYTES];
 
+	if (set->has_hash) {
+		memcpy(out, set->hash, ROUTE_HASH_BYTES);
+		return;
+	}
+	digests = xzalloc((n + 1) * SHA256_BYTES);
 	for (size_t i = 0; i < set->n_vnets; i++)
 		hash_vnet(&set->vnets[i], digests[i]);
 	for (size_t i = 0; i < set->n_routes; i++)
@@ -70,4 +75,11 @@ void route_set_hash(const struct route_set *set, uint8_t out[ROUTE_HASH_BYTES])
 	qsort(digests, n, SHA256_BYTES, compare_digests);
 	sha256(digests, n * SHA256_BYTES, out);
 	free(digests);
+}
+
+void route_set_keep_hash(struct route_set *set)
+{
+	set->has_hash = false;
+	route_set_hash(set, set->hash);
+	set->has_hash = true;
 }

@@ -39,11 +39,15 @@ struct route_set {
 	size_t n_vnets;
 	struct route_entry *routes;
 	size_t n_routes;
+	bool has_hash; /* it will not change any more */
+	uint8_t hash[ROUTE_HASH_BYTES];
 };
 
 void route_set_deinit(struct route_set *set);
 /* SHA-256 over a canonical form; order does not matter to it. */
 void route_set_hash(const struct route_set *set, uint8_t out[ROUTE_HASH_BYTES]);
+/* Has route_set_hash() answered at once from now on. */
+void route_set_keep_hash(struct route_set *set);
 
 /* The edge's answer to one entry. */
 struct route_verdict {

@@ -128,7 +128,7 @@ static void start(struct side *s, bool is_server)
 	static struct route_entry route = {.network = "10.0.0.0/8", .virtual_network = "v"};
 	static const struct registration_request request = {.account_tag = "a", .version = "1"};
 
-	s->set = (struct route_set){&vnet, 1, &route, 1};
+	s->set = (struct route_set){.vnets = &vnet, .n_vnets = 1, .routes = &route, .n_routes = 1};
 	if (is_server) {
 		if (control_server_new(&s->server, &server_events, s))
 			abort();

@@ -79,6 +79,34 @@ class Sets(Routes):
         self.assertEqual([self.who(2), self.who(3)], ["b", "b"])
         self.assertIn("no route covers", self.who(1))
 
+    def test_many_reloads_at_once(self):
+        """They queue; each is answered, the last word is the file's, streams go on meanwhile."""
+        many = [f"10.116.{i // 32}.{i % 32 * 8}/29" for i in range(3000)]
+        agent = self.agent(self.set_of(_1="a"))
+        results = []
+        for turn in range(3):
+            agent.configure(routes(*(route(n) for n in many[turn:])))
+            threads = [self.thread(lambda: results.append(agent.reload())) for _ in range(3)]
+            agent.hang_up()
+        for thread in threads:
+            thread.join(60)
+        wait_until(lambda: len(results) == 9, "nine answers", show=lambda: str(results))
+        self.assertEqual([r.returncode for r in results], [0] * 9, str(results))
+        wait_until(lambda: sorted(self.rows()) == sorted(many[2:]), "the last set")
+        agent.configure("routes: nonsense\n")
+        done = agent.reload()
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("routes: must be a list", done.stderr)
+        self.assertEqual(len(self.rows()), 2998, "a config with findings changes nothing")
+
+    def test_stop_while_a_reload_runs(self):
+        agent = self.agent(self.set_of(_1="a"))
+        agent.configure(routes(*(route(f"10.116.{i // 32}.{i % 32 * 8}/29")
+                                 for i in range(8000))))
+        for _ in range(5):
+            agent.hang_up()
+        self.assertEqual(agent.terminate(), 0)
+
     def test_restart_with_fewer_replaces_exactly(self):
         agent = self.agent(self.set_of(_1="a", _2="a", _3="a"))
         self.assertEqual(agent.terminate(), 0)

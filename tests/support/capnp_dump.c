@@ -200,7 +200,7 @@ static const struct control_client_events client_events = {
 static struct vnet_entry vnets[] = {{"office", "2nd floor"}};
 static struct route_entry routes[] = {{"10.116.0.0/24", "office", "größe"},
 				      {"fd00:1::/64", "", ""}};
-static struct route_set set = {vnets, 1, routes, 2};
+static struct route_set set = {.vnets = vnets, .n_vnets = 1, .routes = routes, .n_routes = 2};
 
 static void open_halves(void)
 {
