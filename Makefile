@@ -36,6 +36,8 @@ bench: release
 	@cmake --build --preset release --target bench-routes -- --quiet
 	@build/release/bench/bench-routes
 	@bench/run build/release/cmd
+	@echo
+	@bench/reload.py build/release/cmd
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
