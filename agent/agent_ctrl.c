@@ -19,7 +19,6 @@
 #include "wire/io_loop.h"
 #include "wire/proto.h"
 
-
 static void set_text(json_t *object, const char *key, const char *text)
 {
 	if (text && *text)

@@ -244,7 +244,7 @@ static void begin_or_go_on(struct edge_model *m, struct advert *a, const struct 
 	if (a->generation != call->generation || a->carrier != carrier)
 		advert_set_clear(&a->collecting);
 	if (a->collecting.n == 0)
-		a->checked_with = m->routes_version;
+		a->checked_with = route_table_version(m->routes);
 	a->generation = call->generation;
 	a->carrier = carrier;
 }
@@ -266,7 +266,8 @@ static void drop_predecessors(struct edge_model *m, struct edge_tunnel *t, const
  */
 static void check_collected(struct edge_model *m, const struct edge_tunnel *t, struct advert *a)
 {
-	for (size_t i = 0; i < a->collecting.n && a->checked_with != m->routes_version; i++) {
+	for (size_t i = 0; i < a->collecting.n && a->checked_with != route_table_version(m->routes);
+	     i++) {
 		struct advert_entry *e = &a->collecting.items[i];
 		const struct route *r;
 

@@ -76,7 +76,6 @@ struct edge_model {
 	struct operator_route **operator_routes; /* sorted by network and prefix */
 	size_t n_operator_routes;
 	struct route_table *routes;
-	uint64_t routes_version; /* another with each table */
 	struct list changes;	 /* waiting for the one that is being committed */
 	struct model_change *committing;
 	bool has_first_rows;		/* account tag and default network are in the store */
