@@ -33,6 +33,12 @@ static const struct ctrl_command commands[] = {
 	{"grant.delete", true, admin_grant_delete, "take a grant back"},
 	{"grant.list", false, admin_grant_list, "what tunnels may advertise"},
 	{CTRL_LOG_LEVEL, false, admin_log_level, "shown, or set until the next reload"},
+	{"policy.add", true, admin_policy_add, "a network policy"},
+	{"policy.add-catch-all", true, admin_policy_add_catch_all, "block what no policy allows"},
+	{"policy.delete", true, admin_policy_delete, "remove a network policy"},
+	{"policy.list", false, admin_policy_list, "network policies in their order"},
+	{"policy.move", true, admin_policy_move, "give a network policy another place"},
+	{"policy.test", false, admin_policy_test, "what a user would be answered, and why"},
 	{"reload", true, admin_reload, "read edge.yml again"},
 	{"route.add", true, admin_route_add, "set a route by hand"},
 	{"route.delete", true, admin_route_delete, "remove a route set by hand"},
@@ -269,6 +275,28 @@ int arg_vnet(const struct edge_model *m, const struct json_t *args, const struct
 	return 0;
 }
 
+int arg_ports(const struct json_t *args, struct ports *portsp, struct transports *transportsp,
+	      struct edge_failure *failp)
+{
+	const char *ports = arg_text(args, "ports");
+	const char *protocols = arg_text(args, "protocols");
+
+	if (ports_parse(ports ? ports : "", portsp) < 0)
+		return edge_fail(failp, "invalid",
+				 "ports \"%.80s\": write 22,80 or 8000-8100, at most %d of them",
+				 ports, PORTS_RANGES_MAX);
+	if (transports_parse(protocols ? protocols : "", transportsp) < 0)
+		return edge_fail(failp, "invalid",
+				 "protocols \"%.80s\": write tcp, udp, icmp, or several as in "
+				 "tcp,udp",
+				 protocols);
+	if (portsp->n > 0 && transportsp->bits == 1u << TRANSPORT_ICMP)
+		return edge_fail(failp, "invalid",
+				 "ports %.80s: icmp has none: leave them out, or name tcp or udp",
+				 ports);
+	return 0;
+}
+
 /* ---- texts ---- */
 
 const char *admin_vnet_name(const struct edge_model *m, const struct uuid *id)
@@ -304,6 +332,28 @@ struct json_t *admin_uuid(const struct uuid *id)
 	char text[UUID_TEXT_MAX];
 
 	return json_string(uuid_format(id, text));
+}
+
+struct json_t *admin_ports(const struct ports *p)
+{
+	char text[PORTS_TEXT_MAX];
+
+	return json_string(p->n ? ports_format(p, text) : "all");
+}
+
+struct json_t *admin_transports(struct transports t)
+{
+	char text[TRANSPORTS_TEXT_MAX];
+
+	return json_string(t.bits ? transports_format(t, text) : "all");
+}
+
+void admin_grant_key(const struct uuid *owner, const struct uuid *vnet, const struct prefix *prefix,
+		     struct admin_grant_key *key)
+{
+	key->values[0] = store_text(uuid_format(owner, key->owner));
+	key->values[1] = store_text(uuid_format(vnet, key->vnet));
+	key->values[2] = store_text(prefix_format(prefix, key->prefix));
 }
 
 void admin_key_id(size_t n_bytes, char out[EDGE_KEY_ID_MAX])

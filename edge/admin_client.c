@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands about users of the edge: a client has a name, tokens, and grants (admin_grant.c). */
+/* Commands about users of the edge: a client has a name, tokens, and grants (admin_client_grant.c).
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

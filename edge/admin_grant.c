@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands about what tunnels may advertise and what clients may reach. */
+/* Commands about what tunnels may advertise. */
 #include <string.h>
 
 #include <jansson.h>
 
 #include "edge/admin_private.h"
 #include "edge/names.h"
-
-/* The texts that make the key of a grant: owner, network, prefix. */
-struct grant_key {
-	char owner[UUID_TEXT_MAX];
-	char vnet[UUID_TEXT_MAX];
-	char prefix[PREFIX_TEXT_MAX];
-	struct store_value values[4];
-};
-
-static void make_key(const struct uuid *owner, const struct uuid *vnet, const struct prefix *prefix,
-		     struct grant_key *key)
-{
-	key->values[0] = store_text(uuid_format(owner, key->owner));
-	key->values[1] = store_text(uuid_format(vnet, key->vnet));
-	key->values[2] = store_text(prefix_format(prefix, key->prefix));
-}
 
 /* ---- tunnels: networks by name ---- */
 
@@ -80,7 +64,7 @@ ADMIN_CHANGE(grant_add)
 	const struct edge_tunnel *t;
 	const struct vnet *v;
 	struct prefix prefix;
-	struct grant_key key;
+	struct admin_grant_key key;
 
 	if (arg_tunnel(m, c->args, &t, failp) < 0)
 		return -1;
@@ -92,7 +76,7 @@ ADMIN_CHANGE(grant_add)
 	if (t->n_grants >= EDGE_GRANTS_MAX && !has_tunnel_grant(t, &v->id, &prefix))
 		return edge_fail(failp, "conflict", "tunnel %s has %d grants, the most", t->name,
 				 EDGE_GRANTS_MAX);
-	make_key(&t->id, &v->id, &prefix, &key);
+	admin_grant_key(&t->id, &v->id, &prefix, &key);
 	key.values[3] = store_int(arg_flag(c->args, "override"));
 	store_batch_put(batch, STORE_TUNNEL_GRANT, key.values);
 	return 0;
@@ -104,7 +88,7 @@ ADMIN_CHANGE(grant_delete)
 	const struct edge_tunnel *t;
 	const struct vnet *v;
 	struct prefix prefix;
-	struct grant_key key;
+	struct admin_grant_key key;
 
 	if (arg_tunnel(m, c->args, &t, failp) < 0)
 		return -1;
@@ -113,7 +97,7 @@ ADMIN_CHANGE(grant_delete)
 						       : plan_network(t, name, true, batch, failp);
 	if (arg_prefix(c->args, &prefix, failp) < 0 || arg_vnet(m, c->args, &v, failp) < 0)
 		return -1;
-	make_key(&t->id, &v->id, &prefix, &key);
+	admin_grant_key(&t->id, &v->id, &prefix, &key);
 	if (!has_tunnel_grant(t, &v->id, &prefix))
 		return edge_fail(failp, "not-found",
 				 "tunnel %s has no grant of %s in %s: see adit-edge grant list",
@@ -160,96 +144,5 @@ void admin_grant_list(void *ctx, struct ctrl_request *req, const struct json_t *
 	for (size_t i = 0; i < edge_model_n_tunnels(a->model); i++)
 		if (!t || t == edge_model_tunnel_at(a->model, i))
 			append_tunnel_grants(a->model, edge_model_tunnel_at(a->model, i), v, rows);
-	admin_reply_list(req, "grants", rows);
-}
-
-/* ---- clients ---- */
-
-static bool has_client_grant(const struct edge_client *c, const struct uuid *vnet,
-			     const struct prefix *prefix)
-{
-	for (size_t i = 0; i < c->n_grants; i++)
-		if (uuid_equal(&c->grants[i].vnet, vnet) &&
-		    prefix_equal(&c->grants[i].prefix, prefix))
-			return true;
-	return false;
-}
-
-ADMIN_CHANGE(client_grant_add)
-{
-	const char *text = arg_text(c->args, "ports");
-	const struct edge_client *client;
-	const struct vnet *v;
-	struct prefix prefix;
-	struct ports ports;
-	char canonical[PORTS_TEXT_MAX];
-	struct grant_key key;
-
-	if (arg_client(m, c->args, &client, failp) < 0 || arg_prefix(c->args, &prefix, failp) < 0 ||
-	    arg_vnet(m, c->args, &v, failp) < 0)
-		return -1;
-	if (ports_parse(text ? text : "", &ports) < 0)
-		return edge_fail(failp, "invalid",
-				 "ports \"%.80s\": write 22,80 or 8000-8100, at most %d of them",
-				 text, PORTS_RANGES_MAX);
-	if (client->n_grants >= EDGE_GRANTS_MAX && !has_client_grant(client, &v->id, &prefix))
-		return edge_fail(failp, "conflict", "client %s has %d grants, the most",
-				 client->name, EDGE_GRANTS_MAX);
-	make_key(&client->id, &v->id, &prefix, &key);
-	key.values[3] = store_text(ports_format(&ports, canonical));
-	store_batch_put(batch, STORE_CLIENT_GRANT, key.values);
-	return 0;
-}
-
-ADMIN_CHANGE(client_grant_delete)
-{
-	const struct edge_client *client;
-	const struct vnet *v;
-	struct prefix prefix;
-	struct grant_key key;
-
-	if (arg_client(m, c->args, &client, failp) < 0 || arg_prefix(c->args, &prefix, failp) < 0 ||
-	    arg_vnet(m, c->args, &v, failp) < 0)
-		return -1;
-	make_key(&client->id, &v->id, &prefix, &key);
-	if (!has_client_grant(client, &v->id, &prefix))
-		return edge_fail(failp, "not-found",
-				 "client %s has no grant of %s in %s: see adit-edge client grant "
-				 "list",
-				 client->name, key.prefix, v->name);
-	store_batch_delete(batch, STORE_CLIENT_GRANT, key.values, 3);
-	return 0;
-}
-
-static void append_client_grants(const struct edge_model *m, const struct edge_client *c,
-				 json_t *rows)
-{
-	char ports[PORTS_TEXT_MAX];
-
-	for (size_t i = 0; i < c->n_grants; i++)
-		json_array_append_new(
-			rows,
-			json_pack("{s:s, s:o, s:s, s:s}", "client", c->name, "prefix",
-				  admin_prefix(&c->grants[i].prefix), "virtual_network",
-				  admin_vnet_name(m, &c->grants[i].vnet), "ports",
-				  c->grants[i].ports.n ? ports_format(&c->grants[i].ports, ports)
-						       : "all"));
-}
-
-void admin_client_grant_list(void *ctx, struct ctrl_request *req, const struct json_t *args)
-{
-	const struct edge_admin *a = ctx;
-	const struct edge_client *c = NULL;
-	struct edge_failure fail;
-	json_t *rows;
-
-	if (arg_text(args, "client") && arg_client(a->model, args, &c, &fail) < 0) {
-		admin_refuse(req, &fail);
-		return;
-	}
-	rows = json_array();
-	for (size_t i = 0; i < edge_model_n_clients(a->model); i++)
-		if (!c || c == edge_model_client_at(a->model, i))
-			append_client_grants(a->model, edge_model_client_at(a->model, i), rows);
 	admin_reply_list(req, "grants", rows);
 }

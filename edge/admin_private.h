@@ -71,6 +71,21 @@ int arg_client(const struct edge_model *m, const struct json_t *args,
 int arg_vnet(const struct edge_model *m, const struct json_t *args, const struct vnet **vnetp,
 	     struct edge_failure *failp);
 
+/* "ports" and "protocols"; all when not there. */
+int arg_ports(const struct json_t *args, struct ports *portsp, struct transports *transportsp,
+	      struct edge_failure *failp);
+
+/* The row of a grant: owner, network, prefix, and up to two values that the caller sets. */
+struct admin_grant_key {
+	char owner[UUID_TEXT_MAX];
+	char vnet[UUID_TEXT_MAX];
+	char prefix[PREFIX_TEXT_MAX];
+	struct store_value values[5];
+};
+
+void admin_grant_key(const struct uuid *owner, const struct uuid *vnet, const struct prefix *prefix,
+		     struct admin_grant_key *key);
+
 /* ---- texts for answers ---- */
 
 const char *admin_vnet_name(const struct edge_model *m, const struct uuid *id);
@@ -79,6 +94,9 @@ const char *admin_tunnel_name(const struct edge_model *m, const struct uuid *id)
 struct json_t *admin_time(int64_t wall_ms);
 struct json_t *admin_prefix(const struct prefix *p);
 struct json_t *admin_uuid(const struct uuid *id);
+/* "all" for the empty set. */
+struct json_t *admin_ports(const struct ports *p);
+struct json_t *admin_transports(struct transports t);
 /* A random id of @n_bytes (at most 8) as hex. */
 void admin_key_id(size_t n_bytes, char out[EDGE_KEY_ID_MAX]);
 
@@ -101,6 +119,12 @@ ADMIN_HANDLER(grant_add);
 ADMIN_HANDLER(grant_delete);
 ADMIN_HANDLER(grant_list);
 ADMIN_HANDLER(log_level);
+ADMIN_HANDLER(policy_add);
+ADMIN_HANDLER(policy_add_catch_all);
+ADMIN_HANDLER(policy_delete);
+ADMIN_HANDLER(policy_list);
+ADMIN_HANDLER(policy_move);
+ADMIN_HANDLER(policy_test);
 ADMIN_HANDLER(reload);
 ADMIN_HANDLER(route_add);
 ADMIN_HANDLER(route_delete);

@@ -219,6 +219,21 @@ static void find_references(struct references *refs)
 		find_client_grants(refs, edge_model_client_at(refs->m, i));
 }
 
+/* Not even by force: without its network a policy would speak of all of them. */
+static int check_policies(const struct edge_model *m, const struct vnet *v,
+			  struct edge_failure *failp)
+{
+	for (size_t i = 0; i < edge_model_n_policies(m); i++) {
+		const struct policy *p = edge_model_policy_at(m, i);
+
+		if (uuid_equal(&p->vnet, &v->id))
+			return edge_fail(failp, "conflict",
+					 "policy %s speaks of %s: adit-edge policy delete it first",
+					 p->name, v->name);
+	}
+	return 0;
+}
+
 ADMIN_CHANGE(vnet_delete)
 {
 	struct references refs = {.m = m};
@@ -232,6 +247,8 @@ ADMIN_CHANGE(vnet_delete)
 				 "%s is the default: adit-edge vnet update --default makes another "
 				 "one that first",
 				 refs.vnet->name);
+	if (check_policies(m, refs.vnet, failp) < 0)
+		return -1;
 	refs.batch = arg_flag(c->args, "force") ? batch : NULL;
 	find_references(&refs);
 	if (!refs.batch && refs.n_routes + refs.n_grants > 0)

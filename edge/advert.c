@@ -129,6 +129,7 @@ int edge_connector_up(struct edge_model *m, const struct uuid *tunnel, const str
 	save_seen(m, t, now_ms);
 	if (a->is_complete)
 		advert_save_hold(m, t, a);
+	model_tell_routes(m);
 	return 0;
 }
 
@@ -169,6 +170,8 @@ void edge_connector_down(struct edge_model *m, const struct uuid *tunnel,
 	}
 	if (m->is_stale)
 		model_settle_routes(m);
+	else
+		model_tell_routes(m);
 }
 
 void adverts_mark_unsaved(struct edge_model *m)

@@ -91,12 +91,17 @@ int edge_fail(struct edge_failure *failp, const char *code, const char *fmt, ...
 	return -1;
 }
 
+void model_tell_routes(struct edge_model *m)
+{
+	if (m->events && m->events->on_routes_changed)
+		m->events->on_routes_changed(m->ctx);
+}
+
 void model_settle_routes(struct edge_model *m)
 {
 	m->is_stale = false;
 	adverts_settle(m);
-	if (m->events && m->events->on_routes_changed)
-		m->events->on_routes_changed(m->ctx);
+	model_tell_routes(m);
 }
 
 static void apply_change(struct edge_model *m, const struct store_change *c)
@@ -119,6 +124,7 @@ static void apply_batch(struct edge_model *m, const struct store_batch *batch)
 	for (size_t i = 0; i < store_batch_size(batch); i++)
 		apply_change(m, store_batch_at(batch, i));
 	m->has_first_rows = true;
+	policies_settle(m);
 	if (m->is_stale)
 		model_settle_routes(m);
 }
@@ -261,6 +267,7 @@ int edge_model_new(struct edge_model **modelp, struct store *store, int64_t rout
 		r = make_first_records(m);
 	if (r < 0)
 		return err_trace(r);
+	policies_settle(m);
 	adverts_settle(m);
 	m->events = events;
 	m->ctx = ctx;

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * model - what the edge knows: tunnels, clients, networks, routes, and who advertises what
+ * model - what the edge knows: tunnels, clients, networks, policies, routes, and who advertises
+ * what
  *
  * All tables are in memory; the store holds the same rows. An administrator's change is
  * checked against memory, committed, and only then applied to memory, one change after the
@@ -11,7 +12,7 @@
  *
  * Times are wall clock milliseconds and are passed in, because expiry and route-hold
  * outlive the process. Loop thread only. Pointers to tunnels, clients and their members
- * are valid until control returns to the loop.
+ * are valid until control returns to the loop; so are policies.
  */
 
 #include <stdbool.h>
@@ -22,6 +23,8 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/uuid.h"
+#include "edge/names.h"
+#include "edge/policy.h"
 #include "edge/store.h"
 #include "routing/ports.h"
 #include "routing/prefix.h"
@@ -29,8 +32,6 @@
 #include "routing/vnet.h"
 #include "wire/route_msg.h"
 
-#define EDGE_NAME_MAX	     64 /* with NUL; also for virtual networks */
-#define EDGE_EMAIL_MAX	     128
 #define EDGE_ACCOUNT_TAG_MAX 33 /* 32 hex digits and NUL */
 #define EDGE_KEY_ID_MAX	     17 /* 16 hex digits and NUL */
 #define EDGE_SECRET_BYTES    32
@@ -41,6 +42,7 @@
 #define EDGE_HELD_MAX	     32	  /* sets of gone processes per tunnel */
 #define EDGE_TUNNELS_MAX     65536
 #define EDGE_CLIENTS_MAX     65536
+#define EDGE_POLICIES_MAX    1024
 #define EDGE_ROUTE_HOLD_MS   (24LL * 3600 * 1000)
 
 /* ---- records; read-only outside edge/model*, edge/advert* ---- */
@@ -81,7 +83,8 @@ struct edge_tunnel {
 struct client_grant {
 	struct uuid vnet;
 	struct prefix prefix;
-	struct ports ports;
+	struct ports ports; /* as rule_covers_port() has it */
+	struct transports transports;
 };
 
 struct edge_client {
@@ -120,9 +123,14 @@ struct edge_model_events {
 	void (*on_tunnel_gone)(void *ctx, const struct uuid *tunnel);
 	/* Revoked, or its client was: cut the connections (and streams) that it opened. */
 	void (*on_token_gone)(void *ctx, const struct uuid *client, const char *token_id);
-	/* Grants of a client became fewer: decide() again for its open streams. */
+	/* Grants of a client changed: decide() again for its open streams. */
 	void (*on_access_changed)(void *ctx, const struct uuid *client);
-	/* Routes or networks changed in any way: what clients see of them may be different. */
+	/* Network policies changed in any way: decide() again for all open streams. */
+	void (*on_policies_changed)(void *ctx);
+	/*
+	 * Routes, networks, or who serves a route changed in any way: what clients see of them may
+	 * be different.
+	 */
 	void (*on_routes_changed)(void *ctx);
 };
 
@@ -157,6 +165,11 @@ const struct edge_client *edge_model_client_at(const struct edge_model *m, size_
 const struct edge_client *edge_model_client_by_id(const struct edge_model *m,
 						  const struct uuid *id);
 const struct edge_client *edge_model_client_find(const struct edge_model *m, const char *text);
+/* Network policies, in the order in which they are asked. */
+size_t edge_model_n_policies(const struct edge_model *m);
+const struct policy *edge_model_policy_at(const struct edge_model *m, size_t i);
+/* @text: name or id. NULL: not there. */
+const struct policy *edge_model_policy_find(const struct edge_model *m, const char *text);
 const struct vnet_table *edge_model_vnets(const struct edge_model *m);
 /* All routes in force: advertised ones that were accepted, live or held, and the operator's. */
 const struct route_table *edge_model_routes(const struct edge_model *m);

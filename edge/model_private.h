@@ -3,8 +3,8 @@
 
 /*
  * model_private - what the files of the model share: model.c (life, changes),
- * model_rows.c (rows to memory), model_routes.c (operator's routes), advert.c (sets of
- * connectors), advert_check.c (their verdicts), advert_settle.c (the table that follows),
+ * model_rows.c and model_policies.c (rows to memory), model_routes.c (operator's routes), advert.c
+ * (sets of connectors), advert_check.c (their verdicts), advert_settle.c (the table that follows),
  * advert_rows.c (their rows)
  */
 
@@ -73,6 +73,8 @@ struct edge_model {
 	size_t n_tunnels;
 	struct edge_client **clients;
 	size_t n_clients;
+	struct policy *policies; /* sorted by position, but within a batch */
+	size_t n_policies;
 	struct operator_route **operator_routes; /* sorted by network and prefix */
 	size_t n_operator_routes;
 	struct route_table *routes;
@@ -80,6 +82,7 @@ struct edge_model {
 	struct model_change *committing;
 	bool has_first_rows;		/* account tag and default network are in the store */
 	bool is_stale;			/* routes have to be settled again */
+	bool has_new_policies;		/* to be sorted, and told */
 	struct route_verdict *verdicts; /* of the last reply */
 };
 
@@ -91,6 +94,8 @@ struct store_batch *model_batch(const struct edge_model *m);
 void model_write_behind(struct edge_model *m, struct store_batch *batch);
 /* After any change of grants, networks, tunnels, routes or sets. */
 void model_settle_routes(struct edge_model *m);
+/* Who serves a route, or a route, changed. */
+void model_tell_routes(struct edge_model *m);
 
 /* ---- model_rows.c ---- */
 
@@ -104,6 +109,18 @@ struct edge_tunnel *model_tunnel(const struct edge_model *m, const struct uuid *
 void *array_grow(void *items, size_t n, size_t item_size);
 /* Closes the gap of item @i; the new count is n - 1. */
 void array_cut(void *items, size_t n, size_t i, size_t item_size);
+
+/* What a row's values say; false: not ours. */
+bool row_get_uuid(const struct store_value *v, struct uuid *idp);
+bool row_get_prefix(const struct store_value *v, struct prefix *prefixp);
+bool row_get_text(const struct store_value *v, char *out, size_t n_out);
+
+/* ---- model_policies.c ---- */
+
+int policy_put_row(struct edge_model *m, const struct store_value *v);
+void policy_drop_rows(struct edge_model *m, const struct store_value *v, unsigned int n);
+/* After a batch, and after the load: sorts; tells if the model runs. */
+void policies_settle(struct edge_model *m);
 
 /* ---- model_routes.c ---- */
 

@@ -29,17 +29,17 @@ void array_cut(void *items, size_t n, size_t i, size_t item_size)
 
 /* ---- reading values ---- */
 
-static bool get_uuid(const struct store_value *v, struct uuid *idp)
+bool row_get_uuid(const struct store_value *v, struct uuid *idp)
 {
 	return uuid_parse(v->data, idp) == 0;
 }
 
-static bool get_prefix(const struct store_value *v, struct prefix *prefixp)
+bool row_get_prefix(const struct store_value *v, struct prefix *prefixp)
 {
 	return prefix_parse(v->data, prefixp) == 0;
 }
 
-static bool get_text(const struct store_value *v, char *out, size_t n_out)
+bool row_get_text(const struct store_value *v, char *out, size_t n_out)
 {
 	if (v->n_data >= n_out)
 		return false;
@@ -62,8 +62,8 @@ static int put_vnet(struct edge_model *m, const struct store_value *v)
 {
 	struct vnet vnet = {.is_default = v[3].number != 0};
 
-	if (!get_uuid(&v[0], &vnet.id) || !get_text(&v[1], vnet.name, sizeof(vnet.name)) ||
-	    !get_text(&v[2], vnet.comment, sizeof(vnet.comment)))
+	if (!row_get_uuid(&v[0], &vnet.id) || !row_get_text(&v[1], vnet.name, sizeof(vnet.name)) ||
+	    !row_get_text(&v[2], vnet.comment, sizeof(vnet.comment)))
 		return -EBADMSG;
 	m->is_stale = true;
 	return vnet_table_put(&m->vnets, &vnet);
@@ -74,7 +74,7 @@ static void drop_vnet(struct edge_model *m, const struct store_value *v, unsigne
 	struct uuid id;
 
 	(void)n;
-	if (get_uuid(&v[0], &id) && vnet_table_remove(&m->vnets, &id) == 0)
+	if (row_get_uuid(&v[0], &id) && vnet_table_remove(&m->vnets, &id) == 0)
 		m->is_stale = true;
 }
 
@@ -92,7 +92,7 @@ static struct edge_tunnel *tunnel_of(const struct edge_model *m, const struct st
 {
 	struct uuid id;
 
-	return get_uuid(v, &id) ? model_tunnel(m, &id) : NULL;
+	return row_get_uuid(v, &id) ? model_tunnel(m, &id) : NULL;
 }
 
 static struct edge_tunnel *add_tunnel(struct edge_model *m, const struct uuid *id)
@@ -115,7 +115,7 @@ static int put_tunnel(struct edge_model *m, const struct store_value *v)
 	struct edge_tunnel *t;
 	struct uuid id;
 
-	if (!get_uuid(&v[0], &id))
+	if (!row_get_uuid(&v[0], &id))
 		return -EBADMSG;
 	t = model_tunnel(m, &id);
 	if (!t)
@@ -123,8 +123,8 @@ static int put_tunnel(struct edge_model *m, const struct store_value *v)
 	if (!t)
 		return -ENOMEM;
 	t->created_ms = v[3].number;
-	if (!get_text(&v[1], t->name, sizeof(t->name)) ||
-	    !get_text(&v[2], t->account_tag, sizeof(t->account_tag)))
+	if (!row_get_text(&v[1], t->name, sizeof(t->name)) ||
+	    !row_get_text(&v[2], t->account_tag, sizeof(t->account_tag)))
 		return -EBADMSG;
 	return 0;
 }
@@ -202,7 +202,7 @@ static int put_secret(struct edge_model *m, const struct store_value *v)
 	struct edge_tunnel *t = tunnel_of(m, &v[0]);
 	struct edge_key key = {.created_ms = v[3].number, .expires_ms = v[4].number};
 
-	if (!t || !get_text(&v[1], key.id, sizeof(key.id)) || !get_sha256(&v[2], &key))
+	if (!t || !row_get_text(&v[1], key.id, sizeof(key.id)) || !get_sha256(&v[2], &key))
 		return -EBADMSG;
 	return put_key(t->keys, &t->n_keys, EDGE_SECRETS_MAX, &key);
 }
@@ -228,7 +228,7 @@ static int put_tunnel_grant(struct edge_model *m, const struct store_value *v)
 	struct tunnel_grant *grants;
 	size_t i = 0;
 
-	if (!t || !get_uuid(&v[1], &g.vnet) || !get_prefix(&v[2], &g.prefix))
+	if (!t || !row_get_uuid(&v[1], &g.vnet) || !row_get_prefix(&v[2], &g.prefix))
 		return -EBADMSG;
 	while (i < t->n_grants && !(uuid_equal(&t->grants[i].vnet, &g.vnet) &&
 				    prefix_equal(&t->grants[i].prefix, &g.prefix)))
@@ -252,7 +252,7 @@ static void drop_tunnel_grant(struct edge_model *m, const struct store_value *v,
 	struct prefix prefix;
 	struct uuid vnet;
 
-	if (!t || n < 3 || !get_uuid(&v[1], &vnet) || !get_prefix(&v[2], &prefix))
+	if (!t || n < 3 || !row_get_uuid(&v[1], &vnet) || !row_get_prefix(&v[2], &prefix))
 		return;
 	for (size_t i = t->n_grants; i-- > 0;)
 		if (uuid_equal(&t->grants[i].vnet, &vnet) &&
@@ -268,7 +268,7 @@ static int put_tunnel_network(struct edge_model *m, const struct store_value *v)
 	char name[VNET_NAME_MAX];
 	char(*networks)[VNET_NAME_MAX];
 
-	if (!t || !get_text(&v[1], name, sizeof(name)))
+	if (!t || !row_get_text(&v[1], name, sizeof(name)))
 		return -EBADMSG;
 	for (size_t i = 0; i < t->n_networks; i++)
 		if (strcmp(t->networks[i], name) == 0)
@@ -298,7 +298,7 @@ static struct edge_client *client_of(const struct edge_model *m, const struct st
 {
 	struct uuid id;
 
-	if (!get_uuid(v, &id))
+	if (!row_get_uuid(v, &id))
 		return NULL;
 	for (size_t i = 0; i < m->n_clients; i++)
 		if (uuid_equal(&m->clients[i]->id, &id))
@@ -326,7 +326,7 @@ static int put_client(struct edge_model *m, const struct store_value *v)
 	struct edge_client *c = client_of(m, &v[0]);
 	struct uuid id;
 
-	if (!get_uuid(&v[0], &id))
+	if (!row_get_uuid(&v[0], &id))
 		return -EBADMSG;
 	if (!c)
 		c = add_client(m, &id);
@@ -334,8 +334,8 @@ static int put_client(struct edge_model *m, const struct store_value *v)
 		return -ENOMEM;
 	c->created_ms = v[3].number;
 	c->revoked_ms = v[4].number;
-	if (!get_text(&v[1], c->name, sizeof(c->name)) ||
-	    !get_text(&v[2], c->email, sizeof(c->email)))
+	if (!row_get_text(&v[1], c->name, sizeof(c->name)) ||
+	    !row_get_text(&v[2], c->email, sizeof(c->email)))
 		return -EBADMSG;
 	return 0;
 }
@@ -376,7 +376,7 @@ static int put_token(struct edge_model *m, const struct store_value *v)
 	struct edge_client *c = client_of(m, &v[0]);
 	struct edge_key key = {.created_ms = v[3].number};
 
-	if (!c || !get_text(&v[1], key.id, sizeof(key.id)) || !get_sha256(&v[2], &key))
+	if (!c || !row_get_text(&v[1], key.id, sizeof(key.id)) || !get_sha256(&v[2], &key))
 		return -EBADMSG;
 	return put_key(c->tokens, &c->n_tokens, EDGE_TOKENS_MAX, &key);
 }
@@ -412,8 +412,8 @@ static int put_client_grant(struct edge_model *m, const struct store_value *v)
 	struct client_grant *grants;
 	size_t i;
 
-	if (!c || !get_uuid(&v[1], &g.vnet) || !get_prefix(&v[2], &g.prefix) ||
-	    ports_parse(v[3].data, &g.ports) < 0)
+	if (!c || !row_get_uuid(&v[1], &g.vnet) || !row_get_prefix(&v[2], &g.prefix) ||
+	    ports_parse(v[3].data, &g.ports) < 0 || transports_parse(v[4].data, &g.transports) < 0)
 		return -EBADMSG;
 	i = find_client_grant(c, &g);
 	if (i == c->n_grants) {
@@ -421,10 +421,8 @@ static int put_client_grant(struct edge_model *m, const struct store_value *v)
 		if (!grants)
 			return -ENOMEM;
 		c->grants = grants;
-		c->grants[c->n_grants++] = g;
-		return 0;
+		c->n_grants++;
 	}
-	/* Other ports than before: some may have gone. */
 	c->grants[i] = g;
 	tell_access_changed(m, c);
 	return 0;
@@ -442,7 +440,7 @@ static void drop_client_grant(struct edge_model *m, const struct store_value *v,
 		c->n_grants = 0;
 		free(c->grants);
 		c->grants = NULL;
-	} else if (get_uuid(&v[1], &g.vnet) && get_prefix(&v[2], &g.prefix)) {
+	} else if (row_get_uuid(&v[1], &g.vnet) && row_get_prefix(&v[2], &g.prefix)) {
 		i = find_client_grant(c, &g);
 		if (i < c->n_grants)
 			array_cut(c->grants, c->n_grants--, i, sizeof(*c->grants));
@@ -457,8 +455,8 @@ static int put_route(struct edge_model *m, const struct store_value *v)
 	struct operator_route r = {.created_ms = v[4].number};
 	struct operator_route *place;
 
-	if (!get_uuid(&v[0], &r.vnet) || !get_prefix(&v[1], &r.prefix) ||
-	    !get_uuid(&v[2], &r.tunnel) || !get_text(&v[3], r.comment, sizeof(r.comment)))
+	if (!row_get_uuid(&v[0], &r.vnet) || !row_get_prefix(&v[1], &r.prefix) ||
+	    !row_get_uuid(&v[2], &r.tunnel) || !row_get_text(&v[3], r.comment, sizeof(r.comment)))
 		return -EBADMSG;
 	place = model_operator_route_take(m, &r.vnet, &r.prefix);
 	if (!place)
@@ -473,7 +471,7 @@ static void drop_route(struct edge_model *m, const struct store_value *v, unsign
 	struct prefix prefix;
 	struct uuid vnet;
 
-	if (n > 1 && get_uuid(&v[0], &vnet) && get_prefix(&v[1], &prefix) &&
+	if (n > 1 && row_get_uuid(&v[0], &vnet) && row_get_prefix(&v[1], &prefix) &&
 	    model_operator_route_drop(m, &vnet, &prefix))
 		m->is_stale = true;
 }
@@ -495,6 +493,7 @@ static const struct {
 	[STORE_CLIENT_TOKEN] = {put_token, drop_token},
 	[STORE_CLIENT_GRANT] = {put_client_grant, drop_client_grant},
 	[STORE_ROUTE] = {put_route, drop_route},
+	[STORE_POLICY] = {policy_put_row, policy_drop_rows},
 	[STORE_ADVERT] = {advert_put_row, NULL},
 	[STORE_ADVERT_ENTRY] = {advert_put_entry_row, NULL},
 };
@@ -518,6 +517,7 @@ void model_drop_all(struct edge_model *m)
 		free_client(m->clients[i]);
 	free(m->tunnels);
 	free(m->clients);
+	free(m->policies);
 	model_operator_routes_deinit(m);
 	vnet_table_deinit(&m->vnets);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* names - what tunnels, clients and virtual networks may be called */
+/* names - what tunnels, clients, virtual networks and policies may be called */
+
+#define EDGE_NAME_MAX  64 /* with NUL */
+#define EDGE_EMAIL_MAX 128
 
 /*
  * 1 to 63 of letters, digits, '.', '_' and '-', a letter or digit first, and not an id: names and

@@ -34,14 +34,16 @@ enum store_table_id {
 	STORE_TUNNEL_NETWORK, /* tunnel, name */
 	STORE_CLIENT,	      /* id; name, email, created_ms, revoked_ms */
 	STORE_CLIENT_TOKEN,   /* client, id; sha256, created_ms */
-	STORE_CLIENT_GRANT,   /* client, vnet, prefix, ports */
+	STORE_CLIENT_GRANT,   /* client, vnet, prefix; ports, protocols */
 	STORE_ROUTE,	      /* vnet, prefix; tunnel, comment, created_ms */
 	STORE_ADVERT,	      /* tunnel, connector; instance, hash, held_until_ms */
 	STORE_ADVERT_ENTRY,   /* tunnel, connector, seq; kind, network, vnet, comment, reason */
+	STORE_POLICY, /* id; position, name, action, client, email, vnet, prefix, ports, protocols,
+			 created_ms */
 	STORE_TABLE_N,
 };
 
-#define STORE_COLUMNS_MAX 8
+#define STORE_COLUMNS_MAX 12
 
 enum store_type {
 	STORE_INT,

@@ -36,7 +36,7 @@ const struct store_table store_tables[STORE_TABLE_N] = {
 	[STORE_CLIENT_TOKEN] = TABLE("client_token", 2, TEXT("client"), TEXT("id"),
 		BLOB("sha256"), NUMBER("created_ms")),
 	[STORE_CLIENT_GRANT] = TABLE("client_grant", 3, TEXT("client"), TEXT("vnet"),
-		TEXT("prefix"), TEXT("ports")),
+		TEXT("prefix"), TEXT("ports"), TEXT("protocols")),
 	[STORE_ROUTE] = TABLE("route", 2, TEXT("vnet"), TEXT("prefix"), TEXT("tunnel"),
 		TEXT("comment"), NUMBER("created_ms")),
 	[STORE_ADVERT] = TABLE("advert", 2, TEXT("tunnel"), TEXT("connector"), TEXT("instance"),
@@ -44,6 +44,9 @@ const struct store_table store_tables[STORE_TABLE_N] = {
 	[STORE_ADVERT_ENTRY] = TABLE("advert_entry", 3, TEXT("tunnel"), TEXT("connector"),
 		NUMBER("seq"), NUMBER("kind"), TEXT("network"), TEXT("vnet"), TEXT("comment"),
 		TEXT("reason")),
+	[STORE_POLICY] = TABLE("policy", 1, TEXT("id"), NUMBER("position"), TEXT("name"),
+		TEXT("action"), TEXT("client"), TEXT("email"), TEXT("vnet"), TEXT("prefix"),
+		TEXT("ports"), TEXT("protocols"), NUMBER("created_ms")),
 };
 /* clang-format on */
 

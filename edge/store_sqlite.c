@@ -62,6 +62,12 @@ static const char *const migrations[] = {
 	" vnet TEXT NOT NULL, comment TEXT NOT NULL, reason TEXT NOT NULL,"
 	" PRIMARY KEY (tunnel, connector, seq),"
 	" FOREIGN KEY (tunnel, connector) REFERENCES advert ON DELETE CASCADE) STRICT;",
+	/* 2: network policies; grants of clients name protocols */
+	"ALTER TABLE client_grant ADD COLUMN protocols TEXT NOT NULL DEFAULT '*';"
+	"CREATE TABLE policy (id TEXT PRIMARY KEY, position INTEGER NOT NULL,"
+	" name TEXT NOT NULL UNIQUE, action TEXT NOT NULL, client TEXT NOT NULL,"
+	" email TEXT NOT NULL, vnet TEXT NOT NULL, prefix TEXT NOT NULL, ports TEXT NOT NULL,"
+	" protocols TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;",
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(migrations))

@@ -36,6 +36,7 @@ struct fixture {
 	unsigned int n_tunnel_gone;
 	unsigned int n_token_gone;
 	unsigned int n_access_changed;
+	unsigned int n_policies_changed;
 	unsigned int n_done;
 	char failure[STORE_ERROR_MAX * 2]; /* of the last change, "" when it succeeded */
 };
@@ -68,11 +69,17 @@ static void note_access_changed(void *ctx, const struct uuid *client)
 	((struct fixture *)ctx)->n_access_changed++;
 }
 
+static void note_policies_changed(void *ctx)
+{
+	((struct fixture *)ctx)->n_policies_changed++;
+}
+
 static const struct edge_model_events events = {
 	.on_secret_gone = note_secret_gone,
 	.on_tunnel_gone = note_tunnel_gone,
 	.on_token_gone = note_token_gone,
 	.on_access_changed = note_access_changed,
+	.on_policies_changed = note_policies_changed,
 };
 
 /* ---- life ---- */
@@ -690,7 +697,7 @@ static void decisions(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(grants); i++)
 		PUT(f, STORE_CLIENT_GRANT, store_text(id_text(grants[i].client)),
 		    store_text(default_vnet(f)), store_text(grants[i].prefix),
-		    store_text(grants[i].ports));
+		    store_text(grants[i].ports), store_text("*"));
 	PUT(f, STORE_VNET, store_text(id_text(77)), store_text("lab"), store_text(""),
 	    store_int(0));
 	add_tunnel(f, 1, "one");
@@ -716,20 +723,75 @@ static void decisions(void **state)
 	}
 }
 
-static void fewer_grants_are_told(void **state)
+static void put_grant(struct fixture *f, const char *ports, const char *protocols)
+{
+	PUT(f, STORE_CLIENT_GRANT, store_text(id_text(9)), store_text(default_vnet(f)),
+	    store_text("10.0.0.0/8"), store_text(ports), store_text(protocols));
+}
+
+static void changed_grants_are_told(void **state)
 {
 	struct fixture *f = *state;
+	const struct client_grant *g;
 
 	PUT(f, STORE_CLIENT, store_text(id_text(9)), store_text("alice"), store_text(""),
 	    store_int(1), store_int(0));
-	PUT(f, STORE_CLIENT_GRANT, store_text(id_text(9)), store_text(default_vnet(f)),
-	    store_text("10.0.0.0/8"), store_text("22"));
-	assert_int_equal(f->n_access_changed, 0);
+	put_grant(f, "22", "tcp");
+	assert_int_equal(f->n_access_changed, 1);
+	put_grant(f, "22", "tcp,icmp");
+	assert_int_equal(f->n_access_changed, 2);
+	restart(f);
+	assert_int_equal(edge_model_client_find(f->m, "alice")->n_grants, 1);
+	g = &edge_model_client_find(f->m, "alice")->grants[0];
+	assert_true(transports_name(g->transports, TRANSPORT_ICMP));
+	assert_false(transports_contain(g->transports, TRANSPORT_UDP));
 	DELETE(f, STORE_CLIENT_GRANT, 3, store_text(id_text(9)), store_text(default_vnet(f)),
 	       store_text("10.0.0.0/8"));
-	assert_int_equal(f->n_access_changed, 1);
+	assert_int_equal(f->n_access_changed, 3);
 	restart(f);
 	assert_int_equal(edge_model_client_find(f->m, "alice")->n_grants, 0);
+}
+
+static void put_policy(struct fixture *f, int id, int position, const char *name)
+{
+	PUT(f, STORE_POLICY, store_text(id_text((uint8_t)id)), store_int(position),
+	    store_text(name), store_text("block"), store_text("alice"), store_text("*@b.c"),
+	    store_text(default_vnet(f)), store_text("10.0.0.0/8"), store_text("22,80-90"),
+	    store_text("tcp"), store_int(5));
+}
+
+static void check_policies(const struct fixture *f, const char *first, const char *second)
+{
+	assert_int_equal(edge_model_n_policies(f->m), 2);
+	assert_string_equal(edge_model_policy_at(f->m, 0)->name, first);
+	assert_string_equal(edge_model_policy_at(f->m, 1)->name, second);
+}
+
+static void policies_are_kept_in_order(void **state)
+{
+	struct fixture *f = *state;
+	const struct policy *p;
+
+	put_policy(f, 9, 2, "late");
+	put_policy(f, 8, 1, "early");
+	check_policies(f, "early", "late");
+	assert_int_equal(f->n_policies_changed, 2);
+	restart(f);
+	check_policies(f, "early", "late");
+	put_policy(f, 8, 3, "early");
+	check_policies(f, "late", "early");
+	p = edge_model_policy_find(f->m, "early");
+	assert_int_equal(p->action, POLICY_ACTION_BLOCK);
+	assert_string_equal(p->client, "alice");
+	assert_string_equal(p->email, "*@b.c");
+	assert_false(uuid_is_nil(&p->vnet));
+	assert_int_equal(p->prefix.bits, 8);
+	assert_int_equal(p->ports.n, 2);
+	assert_true(transports_name(p->transports, TRANSPORT_TCP));
+	DELETE(f, STORE_POLICY, 1, store_text(id_text(9)));
+	assert_null(edge_model_policy_find(f->m, "late"));
+	assert_ptr_equal(edge_model_policy_find(f->m, id_text(8)), edge_model_policy_at(f->m, 0));
+	assert_int_equal(f->n_policies_changed, 4);
 }
 
 #define MODEL_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -749,7 +811,8 @@ int main(void)
 		MODEL_TEST(verdicts_follow_grants_and_routes),
 		MODEL_TEST(a_refused_commit_changes_nothing),
 		MODEL_TEST(decisions),
-		MODEL_TEST(fewer_grants_are_told),
+		MODEL_TEST(changed_grants_are_told),
+		MODEL_TEST(policies_are_kept_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
