@@ -13,6 +13,7 @@ static const struct command rows[] = {
 	{"grant", edge_grant, "what tunnels may advertise"},
 	{"init", edge_init, "make the edge's CA and certificate"},
 	{"log-level", edge_log_level, "show or set how much the edge logs"},
+	{"policy", edge_policy, "network policies, asked before grants"},
 	{"reload", edge_reload_config, "make the edge read its config again"},
 	{"route", edge_route, "which tunnel a destination goes to"},
 	{"run", edge_start, "run the edge"},

@@ -64,6 +64,7 @@ int edge_connections(int argc, char **argv);
 int edge_grant(int argc, char **argv);
 int edge_init(int argc, char **argv);
 int edge_log_level(int argc, char **argv);
+int edge_policy(int argc, char **argv);
 int edge_reload_config(int argc, char **argv);
 int edge_route(int argc, char **argv);
 int edge_start(int argc, char **argv);

@@ -23,7 +23,7 @@
 struct json_t; /* jansson's */
 
 #define EDGE_ARGUMENTS_MAX 3
-#define EDGE_OPTIONS_MAX   6
+#define EDGE_OPTIONS_MAX   8
 
 enum edge_option_kind {
 	EDGE_OPTION_FLAG,

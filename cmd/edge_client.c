@@ -165,6 +165,7 @@ static void print_grants(const json_t *result)
 		{"PREFIX", "prefix", RENDER_TEXT},
 		{"VIRTUAL NETWORK", "virtual_network", RENDER_TEXT},
 		{"PORTS", "ports", RENDER_TEXT},
+		{"PROTOCOLS", "protocols", RENDER_TEXT},
 	};
 
 	render_table(stdout, json_object_get(result, "grants"), columns, ARRAY_SIZE(columns));
@@ -183,6 +184,8 @@ static const struct edge_option revoke_options[] = {
 static const struct edge_option grant_add_options[] = {
 	VNET_OPTION,
 	{"ports", "LIST", EDGE_OPTION_TEXT, "ports", "only these: 22,80 or 8000-8100 (all)"},
+	{"protocols", "LIST", EDGE_OPTION_TEXT, "protocols",
+	 "only these of tcp,udp,icmp (all; with --ports icmp only if it is named)"},
 };
 
 static const struct edge_option grant_delete_options[] = {VNET_OPTION};
@@ -201,12 +204,11 @@ EDGE_COMMAND(client_delete, .command = "client.delete",
 	     .summary = "Forgets a user: tokens, grants and name.", .arguments = {"client"},
 	     .n_required = 1, .done = "deleted")
 
-EDGE_COMMAND(
-	grant_add, .command = "client.grant.add",
-	.usage = "adit-edge client grant add [OPTIONS] CLIENT PREFIX",
-	.summary = "Lets a user reach a network; replaces the ports of an earlier grant of it.",
-	.arguments = {"client", "prefix"}, .n_required = 2, EDGE_OPTIONS(grant_add_options),
-	.done = "granted")
+EDGE_COMMAND(grant_add, .command = "client.grant.add",
+	     .usage = "adit-edge client grant add [OPTIONS] CLIENT PREFIX",
+	     .summary = "Lets a user reach a network; replaces an earlier grant of it.",
+	     .arguments = {"client", "prefix"}, .n_required = 2, EDGE_OPTIONS(grant_add_options),
+	     .done = "granted")
 
 EDGE_COMMAND(grant_delete, .command = "client.grant.delete",
 	     .usage = "adit-edge client grant delete [OPTIONS] CLIENT PREFIX",
