@@ -27,6 +27,8 @@
 #define HDR_ADIT_ERROR	    "adit-error" /* why a stream was refused: enum stream_error */
 #define HDR_VIRTUAL_NETWORK "adit-virtual-network" /* on a client's CONNECT; name or id */
 
+#define PATH_ROUTES "/adit/v1/routes" /* a client's GET: what it can reach, live */
+
 #define SNI_STOCK    "h2.cftunnel.com"
 #define SNI_PRECHECK "probe.cftunnel.com"
 #define ALPN_H2	     "h2"
