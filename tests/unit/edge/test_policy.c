@@ -10,42 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
+#include "access_world.h"
 #include "edge/decide.h"
-#include "edge/model_private.h"
-#include "edge/policy.h"
-
-static struct prefix prefix_of(const char *text)
-{
-	struct prefix p = {0};
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
-
-static struct ports ports_of(const char *text)
-{
-	struct ports p;
-
-	assert_int_equal(ports_parse(text, &p), 0);
-	return p;
-}
-
-static struct transports transports_of(const char *text)
-{
-	struct transports t;
-
-	assert_int_equal(transports_parse(text, &t), 0);
-	return t;
-}
-
-static struct endpoint endpoint_of(const char *ip, uint16_t port)
-{
-	struct endpoint ep = {.port = port};
-
-	assert_int_equal(ip_parse(ip, &ep.ip), 0);
-	return ep;
-}
 
 /* ---- one policy ---- */
 
@@ -144,71 +110,6 @@ static void forbidden_ranges(void **state)
 
 /* ---- both layers ---- */
 
-/* alice may reach 10.0.0.0/8 in the default network; its whole space leads to a live agent. */
-struct world {
-	struct edge_model m;
-	struct policy policies[4];
-	struct client_grant grant;
-	struct edge_client alice;
-	struct advert advert;
-	struct advert *adverts[1];
-	struct edge_tunnel tunnel;
-	struct edge_tunnel *tunnels[1];
-	struct uuid vnet;
-};
-
-static int set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct vnet v = {.id = uuid_random(), .name = "default", .is_default = true};
-	struct route route = {.vnet = v.id, .by_operator = true};
-
-	w->vnet = v.id;
-	assert_int_equal(vnet_table_put(&w->m.vnets, &v), 0);
-	w->advert = (struct advert){.connector = uuid_random(), .is_live = true};
-	w->adverts[0] = &w->advert;
-	w->tunnel = (struct edge_tunnel){
-		.id = uuid_random(), .name = "site", .adverts = w->adverts, .n_adverts = 1};
-	w->tunnels[0] = &w->tunnel;
-	w->m.tunnels = w->tunnels;
-	w->m.n_tunnels = 1;
-	route.tunnel = w->tunnel.id;
-	route.prefix = prefix_of("0.0.0.0/0");
-	assert_int_equal(route_table_new(&w->m.routes, &route, 1), 0);
-	w->grant = (struct client_grant){.vnet = v.id, .prefix = prefix_of("10.0.0.0/8")};
-	w->alice = (struct edge_client){.id = uuid_random(),
-					.name = "alice",
-					.email = "alice@example.com",
-					.grants = &w->grant,
-					.n_grants = 1};
-	w->m.policies = w->policies;
-	*state = w;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct world *w = *state;
-
-	vnet_table_deinit(&w->m.vnets);
-	route_table_free(w->m.routes);
-	free(w);
-	return 0;
-}
-
-static struct policy *add(struct world *w, const char *name, enum policy_action action,
-			  const char *prefix)
-{
-	struct policy *p = &w->policies[w->m.n_policies++];
-
-	*p = (struct policy){
-		.id = uuid_random(), .action = action, .position = (uint32_t)w->m.n_policies};
-	snprintf(p->name, sizeof(p->name), "%s", name);
-	if (prefix)
-		p->prefix = prefix_of(prefix);
-	return p;
-}
-
 static struct decision ask(struct world *w, const char *ip, uint16_t port, enum transport t)
 {
 	struct endpoint ep = endpoint_of(ip, port);
@@ -246,8 +147,8 @@ static void first_match_decides(void **state)
 	struct world *w = *state;
 	struct decision d;
 
-	add(w, "ssh", POLICY_ACTION_ALLOW, "10.1.0.0/16")->ports = ports_of("22");
-	add(w, "all", POLICY_ACTION_BLOCK, NULL);
+	world_add_policy(w, "ssh", POLICY_ACTION_ALLOW, "10.1.0.0/16")->ports = ports_of("22");
+	world_add_policy(w, "all", POLICY_ACTION_BLOCK, NULL);
 	d = ask(w, "10.1.0.1", 22, TRANSPORT_TCP);
 	check(&d, STREAM_ERROR_NONE, DECISION_LAYER_GRANT, "10.0.0.0/8");
 	assert_string_equal(d.policy, "ssh");
@@ -266,7 +167,7 @@ static void allow_does_not_widen(void **state)
 	struct world *w = *state;
 	struct decision d;
 
-	add(w, "everything", POLICY_ACTION_ALLOW, NULL);
+	world_add_policy(w, "everything", POLICY_ACTION_ALLOW, NULL);
 	d = ask(w, "11.0.0.1", 22, TRANSPORT_TCP);
 	check(&d, STREAM_ERROR_NOT_GRANTED, DECISION_LAYER_GRANT, "");
 	assert_string_equal(d.policy, "everything");
@@ -285,7 +186,7 @@ static void allow_does_not_widen(void **state)
 static void each_restriction_counts(void **state)
 {
 	struct world *w = *state;
-	struct policy *p = add(w, "p", POLICY_ACTION_BLOCK, NULL);
+	struct policy *p = world_add_policy(w, "p", POLICY_ACTION_BLOCK, NULL);
 	struct decision d = ask(w, "10.0.0.1", 22, TRANSPORT_TCP);
 
 	assert_true(policy_is_catch_all(p));
@@ -336,11 +237,14 @@ int main(void)
 		cmocka_unit_test(email_syntax),
 		cmocka_unit_test(ports_and_protocols),
 		cmocka_unit_test(forbidden_ranges),
-		cmocka_unit_test_setup_teardown(no_policy_passes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(first_match_decides, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(allow_does_not_widen, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(each_restriction_counts, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(ways_that_are_missing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_policy_passes, world_set_up, world_tear_down),
+		cmocka_unit_test_setup_teardown(first_match_decides, world_set_up, world_tear_down),
+		cmocka_unit_test_setup_teardown(allow_does_not_widen, world_set_up,
+						world_tear_down),
+		cmocka_unit_test_setup_teardown(each_restriction_counts, world_set_up,
+						world_tear_down),
+		cmocka_unit_test_setup_teardown(ways_that_are_missing, world_set_up,
+						world_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
