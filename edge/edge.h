@@ -19,7 +19,9 @@
 #include "edge/model.h"
 #include "wire/h2_session.h"
 
+struct access_log;
 struct ctrl_server;
+struct decision;
 struct diag;
 struct io_loop;
 struct listener;
@@ -66,6 +68,7 @@ struct edge {
 	struct list connections; /* links of agents */
 	struct list clients;	 /* links of clients */
 	struct list flows;
+	struct list feeds; /* routes feeds of clients (ingress_routes.h) */
 	struct list holds;
 	uint32_t n_connections;
 	uint32_t n_clients;
@@ -73,6 +76,7 @@ struct edge {
 	uint64_t drain_until_ms; /* 0: not shutting down */
 	bool is_ready;		 /* READY=1 has reached systemd */
 	struct edge_certificate certificate;
+	struct access_log *access_log; /* NULL: off */
 	uv_signal_t signals[3];
 	uv_timer_t timer;
 };
@@ -86,7 +90,7 @@ enum edge_exit {
 	EDGE_EXIT_OK = 0,
 	EDGE_EXIT_FAILED = 1,	/* the host refuses something that we can't do without */
 	EDGE_EXIT_RUNNING = 73, /* another edge has the control socket or the database */
-	EDGE_EXIT_CONFIG = 78,	/* no usable certificate */
+	EDGE_EXIT_CONFIG = 78,	/* no usable certificate, or access log */
 };
 
 /*
@@ -94,6 +98,23 @@ enum edge_exit {
  * told to stop; has said what failed.
  */
 enum edge_exit edge_run(struct edge_settings *settings, const struct edge_source *source);
+
+/* What became of one request of a client, allowed or not. */
+struct edge_access {
+	bool is_end;			 /* of an allowed one; else it was refused */
+	const char *client;		 /* name */
+	const struct decision *decision; /* a zeroed one if it came to none */
+	const char *target;		 /* NULL: the decision's destination */
+	const char *protocol;		 /* NULL: the decision's */
+	const char *network;		 /* name, when the decision knows none; may be NULL */
+	uint64_t up_bytes;
+	uint64_t down_bytes;
+	uint64_t duration_ms;
+	const char *result;
+};
+
+/* The line of the access log: the one way into it, for flows, refusals and feeds. */
+void edge_note_access(const struct edge *e, const struct edge_access *access);
 
 /* The operations behind `status`, `connections` and the like (edge_ops.c). */
 extern const struct edge_runtime_ops edge_ops;

@@ -29,6 +29,10 @@ void edge_set_budget(struct edge *e, const struct edge_settings *settings);
 
 extern const struct edge_model_events edge_access_events;
 
+/* Opens what @settings say, *@logp NULL for off. 0, or -errno with @diag. */
+NODISCARD int edge_access_log_open(const struct edge_settings *settings, struct access_log **logp,
+				   struct diag *diag);
+
 /* ---- edge_certificate.c ---- */
 
 /* Takes the certificate of @settings; on failure the old one stays. 0, or -errno with @diag. */

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "edge/access_log.h"
 #include "edge/edge_private.h"
 
 static bool has_ca(const struct edge *e, const struct edge_settings *new, struct diag *diag)
@@ -23,12 +24,14 @@ static bool has_ca(const struct edge *e, const struct edge_settings *new, struct
 	return false;
 }
 
-static void put_in_force(struct edge *e, struct edge_settings *new)
+static void put_in_force(struct edge *e, struct edge_settings *new, struct access_log *log)
 {
 	struct edge_settings *old = e->settings;
 
 	e->settings = new;
 	e->admin.ca_file = new->ca_file;
+	access_log_close(e->access_log);
+	e->access_log = log;
 	log_set_level(new->log_level);
 	edge_model_set_route_hold(e->model, new->route_hold_ms);
 	edge_set_budget(e, new);
@@ -76,27 +79,35 @@ static json_t *list_warnings(const struct diag *diag)
 	return list;
 }
 
-static int load(struct edge *e, struct edge_settings **newp, struct diag *diag)
+/* The certificate comes last: it is in force at once. */
+static int load(struct edge *e, struct edge_settings **newp, struct access_log **logp,
+		struct diag *diag)
 {
 	const struct edge_source *source = e->source;
 	int r = edge_settings_load(newp, source->config_path, source->overrides, diag);
 
 	if (r < 0)
 		return r;
-	r = has_ca(e, *newp, diag) ? edge_certificate_load(e, *newp, diag) : -ENOENT;
+	r = has_ca(e, *newp, diag) ? edge_access_log_open(*newp, logp, diag) : -ENOENT;
+	if (r == 0) {
+		r = edge_certificate_load(e, *newp, diag);
+		if (r < 0)
+			access_log_close(*logp);
+	}
 	if (r < 0)
 		edge_settings_free(*newp);
 	return r;
 }
 
-static json_t *swap(struct edge *e, struct edge_settings *new, struct diag *diag)
+static json_t *swap(struct edge *e, struct edge_settings *new, struct access_log *log,
+		    struct diag *diag)
 {
 	json_t *changed = list_changes(e, new, true);
 	json_t *key;
 	size_t i;
 
 	warn_of_restart(e, new, diag);
-	put_in_force(e, new);
+	put_in_force(e, new, log);
 	log_info("config reloaded", log_int("changes", (int64_t)json_array_size(changed)));
 	json_array_foreach(changed, i, key)
 		log_info("config changed", log_text("key", json_string_value(key)));
@@ -106,6 +117,7 @@ static json_t *swap(struct edge *e, struct edge_settings *new, struct diag *diag
 int edge_reload(struct edge *e, json_t **resultp, char *why)
 {
 	struct edge_settings *new;
+	struct access_log *log;
 	struct diag diag;
 	json_t *result;
 	int r;
@@ -116,13 +128,13 @@ int edge_reload(struct edge *e, json_t **resultp, char *why)
 	}
 	(void)notify_reloading(clock_monotonic_us());
 	diag_init(&diag, e->source->config_path);
-	r = load(e, &new, &diag);
+	r = load(e, &new, &log, &diag);
 	if (r < 0) {
 		diag_format(&diag, why, EDGE_RELOAD_WHY_MAX);
 		log_error("config not reloaded: the old one stays in force",
 			  log_text("reason", why));
 	} else {
-		result = swap(e, new, &diag);
+		result = swap(e, new, log, &diag);
 		if (resultp)
 			*resultp = result;
 		else

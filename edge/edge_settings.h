@@ -50,9 +50,12 @@ struct edge_settings {
 	uint32_t route_hold_ms;	      /* how long routes of a gone agent answer 503 */
 	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
 	struct edge_limits limits;
+	char *access_log; /* path, or "off" */
 	enum log_level log_level;
 	enum log_format log_format;
 };
+
+#define EDGE_ACCESS_LOG_OFF "off"
 
 /* Flags of the command line; NULL members weren't given. They beat the file. */
 struct edge_settings_overrides {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/edge_settings_rows.h"
 
+#include <string.h>
+
 #include "edge/edge_settings.h"
 #include "edge/paths.h"
 
@@ -11,6 +13,13 @@ static const struct schema_name duplicates[] = {
 	{"reject", EDGE_DUPLICATES_REJECT},
 	{NULL, 0},
 };
+
+static int check_access_log(const char *text, char *why)
+{
+	if (text[0] == '/' || strcmp(text, EDGE_ACCESS_LOG_OFF) == 0)
+		return 0;
+	return schema_refuse(why, "write the whole path, from / on, or off");
+}
 
 static const struct schema_row limit_rows[] = {
 	{
@@ -153,6 +162,17 @@ static const struct schema_row rows[] = {
 		.fallback = "128MiB",
 		.doc = "Received bytes that may wait to be passed on before their senders are "
 		       "slowed down.",
+	},
+	{
+		.key = "access-log",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_RELOADABLE,
+		AT(access_log),
+		.max = 4095,
+		.fallback = EDGE_ACCESS_LOG_OFF,
+		.check = check_access_log,
+		.doc = "File that gets one JSON line for every decision about a client's request "
+		       "(see access.md); opened anew by a reload, for logrotate. `off`: none.",
 	},
 	{
 		.key = "loglevel",

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/notify.h"
 #include "ctrl/ctrl_server.h"
+#include "edge/access_log.h"
 #include "edge/edge_private.h"
 #include "edge/listener.h"
 #include "edge/paths.h"
@@ -128,6 +129,8 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 	e->registry = registry_new();
 	if (edge_certificate_load(e, e->boot, diag) < 0)
 		return EDGE_EXIT_CONFIG;
+	if (edge_access_log_open(e->boot, &e->access_log, diag) < 0)
+		return EDGE_EXIT_CONFIG;
 	r = open_store(e, diag);
 	if (r == 0)
 		r = open_control(e, diag);
@@ -171,6 +174,7 @@ void edge_tear_down(struct edge *e)
 	edge_model_free(e->model);
 	tls_context_free(e->tls);
 	registry_free(e->registry);
+	access_log_close(e->access_log);
 	if (e->settings != e->boot)
 		edge_settings_free(e->settings);
 	edge_settings_free(e->boot);

@@ -66,20 +66,37 @@ static void flow_free(struct flow *f)
 	free(f);
 }
 
-static void log_flow(const struct flow *f, const char *message, const char *result,
-		     uint64_t bytes_up, uint64_t bytes_down)
+static void note_access(const struct flow *f, bool is_end, const char *result, uint64_t bytes_up,
+			uint64_t bytes_down)
+{
+	edge_note_access(f->edge, &(const struct edge_access){
+					  .is_end = is_end,
+					  .client = f->client_name,
+					  .decision = &f->decision,
+					  .up_bytes = bytes_up,
+					  .down_bytes = bytes_down,
+					  .duration_ms = clock_boot_ms() - f->started_ms,
+					  .result = result,
+				  });
+}
+
+static void log_flow(const struct flow *f, bool is_end, const char *result, uint64_t bytes_up,
+		     uint64_t bytes_down)
 {
 	const struct edge_tunnel *tunnel =
 		edge_model_tunnel_by_id(f->edge->model, &f->decision.route.tunnel);
 	char destination[ENDPOINT_TEXT_MAX];
 
-	log_info(message, log_text("client", f->client_name),
+	if (*f->cut_reason)
+		result = f->cut_reason;
+	log_info(is_end ? "stream ended" : "stream refused", log_text("client", f->client_name),
 		 log_text("destination", endpoint_format(&f->decision.destination, destination)),
 		 log_text("tunnel", tunnel ? tunnel->name : NULL),
 		 log_text("connection", f->n_tried > 0 ? f->connection_id : NULL),
-		 log_text("result", f->cut_reason ? f->cut_reason : result),
-		 log_int("bytes_up", (int64_t)bytes_up), log_int("bytes_down", (int64_t)bytes_down),
+		 log_text("result", result), log_int("bytes_up", (int64_t)bytes_up),
+		 log_int("bytes_down", (int64_t)bytes_down),
 		 log_int("duration_ms", (int64_t)(clock_boot_ms() - f->started_ms)));
+	note_access(f, is_end, result, bytes_up, bytes_down);
 }
 
 void flow_refuse_request(struct h2_stream *stream, enum stream_error error)
@@ -111,7 +128,7 @@ static void drop_agent_stream(struct flow *f)
 /* Before the relay: the client gets its answer, the agent's stream is given up. */
 static void refuse(struct flow *f, enum stream_error error)
 {
-	log_flow(f, "stream refused", stream_error_info(error)->name, 0, 0);
+	log_flow(f, false, stream_error_info(error)->name, 0, 0);
 	drop_agent_stream(f);
 	if (f->client_stream)
 		flow_refuse_request(f->client_stream, error);
@@ -120,7 +137,7 @@ static void refuse(struct flow *f, enum stream_error error)
 
 void flow_cut(struct flow *f, enum stream_error error, const char *why)
 {
-	f->cut_reason = why;
+	snprintf(f->cut_reason, sizeof(f->cut_reason), "%s", why);
 	if (f->state == FLOW_STATE_RELAYING)
 		relay_abort(f->relay);
 	else
@@ -158,8 +175,7 @@ static void on_relay_done(void *ctx, const struct relay_result *result)
 {
 	struct flow *f = ctx;
 
-	log_flow(f, "stream ended", end_text(f, result), result->a_to_b_bytes,
-		 result->b_to_a_bytes);
+	log_flow(f, true, end_text(f, result), result->a_to_b_bytes, result->b_to_a_bytes);
 	flow_free(f);
 }
 
@@ -396,7 +412,7 @@ static void client_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_
 
 	f->client_stream = NULL;
 	drop_agent_stream(f);
-	log_flow(f, "stream ended", "given up by the client", 0, 0);
+	log_flow(f, true, "given up by the client", 0, 0);
 	flow_free(f);
 }
 

@@ -35,6 +35,8 @@ enum flow_state {
 /* Connections that are asked for one flow: those of two agents. */
 #define FLOW_TRIES_MAX 8
 
+#define FLOW_WHY_MAX 96 /* "blocked by policy NAME" and NUL */
+
 struct flow {
 	struct list node;	   /* in edge.flows */
 	struct list by_connection; /* in connection.flows */
@@ -55,9 +57,9 @@ struct flow {
 	size_t n_tried;
 	struct uuid leaving[FLOW_TRIES_MAX]; /* connectors that said they drain */
 	size_t n_leaving;
-	enum stream_error failure; /* what the client hears when nobody is left */
-	const char *cut_reason;	   /* why flow_cut() was called, or NULL */
-	uint64_t deadline_ms;	   /* boot clock, for the agent's answer */
+	enum stream_error failure;     /* what the client hears when nobody is left */
+	char cut_reason[FLOW_WHY_MAX]; /* why flow_cut() was called, or "" */
+	uint64_t deadline_ms;	       /* boot clock, for the agent's answer */
 	uint64_t started_ms;
 };
 
@@ -65,8 +67,8 @@ struct flow {
 void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client *client,
 	      const char *token_id, const struct decision *decision);
 
-/* The client may not (any more) have it: cut now. @why, a literal, is for the log. Frees @f now
- * or from a task, and no other flow. */
+/* The client may not (any more) have it: cut now. @why (copied) is for the logs. Frees @f now or
+ * from a task, and no other flow. */
 void flow_cut(struct flow *f, enum stream_error error, const char *why);
 /* Its connection is about to be freed; the streams have ended already. */
 void flow_lose_connection(struct flow *f);

@@ -20,6 +20,7 @@
 #include "edge/decide.h"
 #include "edge/edge.h"
 #include "edge/flow.h"
+#include "edge/ingress_routes.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/link.h"
@@ -104,17 +105,22 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 {
 	struct ingress *in = ctx;
 	const char *method = h2_headers_get(hdrs, ":method");
+	bool wants_routes = ingress_routes_are_asked(hdrs);
+	struct decision decision = {0};
 	const struct edge_client *client;
-	struct decision decision;
 	enum stream_error error;
 
-	if (!method || strcmp(method, "CONNECT") != 0) {
+	if (!wants_routes && (!method || strcmp(method, "CONNECT") != 0)) {
 		refuse_method(stream);
 		return;
 	}
 	client = authenticate(in, hdrs);
 	if (!client) {
 		flow_refuse_request(stream, STREAM_ERROR_UNAUTHENTICATED);
+		return;
+	}
+	if (wants_routes) {
+		ingress_routes_open(in, stream, client, hdrs);
 		return;
 	}
 	error = judge(in, client, hdrs, &decision);
@@ -125,6 +131,13 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	log_info("stream refused", log_text("client", client->name),
 		 log_text("destination", h2_headers_get(hdrs, ":authority")),
 		 log_text("result", stream_error_info(error)->name));
+	edge_note_access(in->edge, &(const struct edge_access){
+					   .client = client->name,
+					   .decision = &decision,
+					   .target = h2_headers_get(hdrs, ":authority"),
+					   .network = h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
+					   .result = stream_error_info(error)->name,
+				   });
 	flow_refuse_request(stream, error);
 }
 
@@ -138,6 +151,7 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 		  log_text("reason", link_error_text(link)));
 	list_remove(&in->node);
 	in->edge->n_clients--;
+	ingress_routes_close(in->routes);
 	link_free(link);
 	free(in);
 }

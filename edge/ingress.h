@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * ingress - one link of a client: CONNECT requests with a bearer token (RFC 9113 8.5)
+ * ingress - one link of a client: CONNECT requests with a bearer token (RFC 9113 8.5), and the
+ * routes feed (ingress_routes.h)
  *
  * Every request is authenticated and decided on its own. What is refused gets its status
  * and adit-error: 400 not a literal address and port, 403 not granted, 404 no such route
@@ -17,6 +18,7 @@
 #include "edge/model.h"
 
 struct edge;
+struct ingress_routes;
 struct json_t; /* jansson's */
 struct link;
 
@@ -30,7 +32,8 @@ struct ingress {
 	struct uuid client;
 	char client_name[EDGE_NAME_MAX];
 	char token_id[EDGE_KEY_ID_MAX];
-	unsigned int n_refused; /* requests that weren't */
+	struct ingress_routes *routes; /* its routes feed, or NULL */
+	unsigned int n_refused;	       /* requests that weren't */
 	int64_t since_ms;
 	uint64_t deadline_ms; /* boot clock: a link of a stranger is closed */
 };
