@@ -1,0 +1,17 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The edge's database before network policies (user_version 1), for tests of its migration.
+PRAGMA application_id = 1633970548;
+PRAGMA user_version = 1;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE vnet (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, comment TEXT NOT NULL, is_default INTEGER NOT NULL) STRICT;
+CREATE TABLE tunnel (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, account_tag TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE tunnel_seen (tunnel TEXT PRIMARY KEY REFERENCES tunnel ON DELETE CASCADE, seen_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE tunnel_secret (tunnel TEXT NOT NULL REFERENCES tunnel ON DELETE CASCADE, id TEXT NOT NULL, sha256 BLOB NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (tunnel, id)) STRICT;
+CREATE TABLE tunnel_grant (tunnel TEXT NOT NULL REFERENCES tunnel ON DELETE CASCADE, vnet TEXT NOT NULL REFERENCES vnet, prefix TEXT NOT NULL, override INTEGER NOT NULL, PRIMARY KEY (tunnel, vnet, prefix)) STRICT;
+CREATE TABLE tunnel_network (tunnel TEXT NOT NULL REFERENCES tunnel ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (tunnel, name)) STRICT;
+CREATE TABLE client (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, email TEXT NOT NULL, created_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE client_token (client TEXT NOT NULL REFERENCES client ON DELETE CASCADE, id TEXT NOT NULL UNIQUE, sha256 BLOB NOT NULL, created_ms INTEGER NOT NULL, PRIMARY KEY (client, id)) STRICT;
+CREATE TABLE client_grant (client TEXT NOT NULL REFERENCES client ON DELETE CASCADE, vnet TEXT NOT NULL REFERENCES vnet, prefix TEXT NOT NULL, ports TEXT NOT NULL, PRIMARY KEY (client, vnet, prefix)) STRICT;
+CREATE TABLE route (vnet TEXT NOT NULL REFERENCES vnet, prefix TEXT NOT NULL, tunnel TEXT NOT NULL REFERENCES tunnel ON DELETE CASCADE, comment TEXT NOT NULL, created_ms INTEGER NOT NULL, PRIMARY KEY (vnet, prefix)) STRICT;
+CREATE TABLE advert (tunnel TEXT NOT NULL REFERENCES tunnel ON DELETE CASCADE, connector TEXT NOT NULL, instance TEXT NOT NULL, hash BLOB NOT NULL, held_until_ms INTEGER NOT NULL, PRIMARY KEY (tunnel, connector)) STRICT;
+CREATE TABLE advert_entry (tunnel TEXT NOT NULL, connector TEXT NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, network TEXT NOT NULL, vnet TEXT NOT NULL, comment TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (tunnel, connector, seq), FOREIGN KEY (tunnel, connector) REFERENCES advert ON DELETE CASCADE) STRICT;
