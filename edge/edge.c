@@ -212,6 +212,8 @@ enum edge_exit edge_run(struct edge_settings *settings, const struct edge_source
 		return EDGE_EXIT_FAILED;
 	log_setup(settings->log_level, settings->log_format);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A limit on file sizes is a write that fails, like a full disk. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	diag_init(&diag, NULL);
 	init(&edge, &uv, settings, source);
