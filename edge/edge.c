@@ -189,6 +189,7 @@ static void init(struct edge *e, uv_loop_t *uv, struct edge_settings *settings,
 	list_init(&e->clients);
 	list_init(&e->flows);
 	list_init(&e->feeds);
+	list_init(&e->stale_feeds);
 	list_init(&e->holds);
 }
 

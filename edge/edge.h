@@ -68,7 +68,8 @@ struct edge {
 	struct list connections; /* links of agents */
 	struct list clients;	 /* links of clients */
 	struct list flows;
-	struct list feeds; /* routes feeds of clients (ingress_routes.h) */
+	struct list feeds;	 /* routes feeds of clients (ingress_routes.h) */
+	struct list stale_feeds; /* of these, whose next batch has to be found */
 	struct list holds;
 	uint32_t n_connections;
 	uint32_t n_clients;

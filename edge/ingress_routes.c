@@ -3,6 +3,9 @@
  * A batch is the difference of two sorted sets, walked as the client takes lines: `told` is what
  * it knows, `next` what it is being told. Lines name networks; of one that is gone the name is
  * not known any more, and the client gets a fresh snapshot instead of deletions.
+ *
+ * Finding a batch takes milliseconds when there are ten thousand routes, so one feed has its turn
+ * per turn of the loop, and the streams in between have theirs.
  */
 #include "edge/ingress_routes.h"
 
@@ -37,7 +40,8 @@ enum feed_state {
 };
 
 struct ingress_routes {
-	struct list node; /* in edge.feeds */
+	struct list node;     /* in edge.feeds */
+	struct list by_stale; /* in edge.stale_feeds, while its next batch has to be found */
 	struct edge *edge;
 	struct ingress *ingress;
 	struct h2_stream *stream;
@@ -58,7 +62,7 @@ struct ingress_routes {
 	char line[FEED_LINE_MAX]; /* being sent */
 	size_t n_line;
 	size_t n_sent;	     /* of it */
-	struct io_task task; /* finds the next batch */
+	struct io_task task; /* finds the next batch; posted for the first of stale_feeds only */
 	uint64_t started_ms;
 	uint64_t sent_bytes;
 };
@@ -77,11 +81,33 @@ static void set_state(struct ingress_routes *r, enum feed_state to)
 	r->state = to;
 }
 
+/* ---- taking turns ---- */
+
+static void schedule(struct edge *e)
+{
+	if (!list_is_empty(&e->stale_feeds))
+		io_task_post_later(
+			e->io,
+			&list_entry(e->stale_feeds.next, struct ingress_routes, by_stale)->task);
+}
+
+/* While a batch is being sent the next one has to wait. */
+static void mark_stale(struct ingress_routes *r)
+{
+	r->is_stale = true;
+	if (r->state != FEED_STATE_IDLE || list_is_linked(&r->by_stale))
+		return;
+	list_append(&r->edge->stale_feeds, &r->by_stale);
+	schedule(r->edge);
+}
+
 /* ---- end ---- */
 
 static void end(struct ingress_routes *r, const char *result)
 {
 	static const struct decision no_decision;
+	const struct vnet *vnet =
+		r->has_vnet ? vnet_table_by_id(edge_model_vnets(r->edge->model), &r->vnet) : NULL;
 
 	edge_note_access(r->edge, &(const struct edge_access){
 					  .is_end = true,
@@ -89,13 +115,16 @@ static void end(struct ingress_routes *r, const char *result)
 					  .decision = &no_decision,
 					  .target = TARGET,
 					  .protocol = "http",
+					  .network = vnet ? vnet->name : NULL,
 					  .down_bytes = r->sent_bytes,
 					  .duration_ms = clock_boot_ms() - r->started_ms,
 					  .result = result,
 				  });
 	r->ingress->routes = NULL;
 	list_remove(&r->node);
+	list_remove(&r->by_stale);
 	io_task_cancel(&r->task);
+	schedule(r->edge);
 	reachable_set_deinit(&r->told);
 	reachable_set_deinit(&r->next);
 	free(r);
@@ -166,12 +195,12 @@ static void begin_batch(struct ingress_routes *r)
 	h2_stream_resume(r->stream);
 }
 
-static void find_batch(struct io_task *task)
+static void find_batch(struct ingress_routes *r)
 {
-	struct ingress_routes *r = container_of(task, struct ingress_routes, task);
 	const struct edge_client *client = edge_model_client_by_id(r->edge->model, &r->client);
 
-	if (r->state != FEED_STATE_IDLE || !r->is_stale || !client)
+	/* A client that is gone takes its feeds along, with its tokens. */
+	if (!client)
 		return;
 	r->is_stale = false;
 	if (reachable_find(r->edge->model, client, r->has_vnet ? &r->vnet : NULL, &r->next) < 0) {
@@ -186,11 +215,14 @@ static void find_batch(struct io_task *task)
 		reachable_set_deinit(&r->next);
 }
 
-static void mark_stale(struct ingress_routes *r)
+static void take_turn(struct io_task *task)
 {
-	r->is_stale = true;
-	if (r->state == FEED_STATE_IDLE)
-		io_task_post(r->edge->io, &r->task);
+	struct ingress_routes *r = container_of(task, struct ingress_routes, task);
+	struct edge *e = r->edge;
+
+	list_remove(&r->by_stale);
+	find_batch(r);
+	schedule(e);
 }
 
 void ingress_routes_changed(struct edge *e, const struct uuid *client)
@@ -396,7 +428,8 @@ static void start(struct ingress *in, struct h2_stream *stream, const struct edg
 		r->vnet = vnet->id;
 	r->needs_reset = true;
 	r->started_ms = clock_boot_ms();
-	io_task_init(&r->task, find_batch);
+	list_init(&r->by_stale);
+	io_task_init(&r->task, take_turn);
 	list_append(&in->edge->feeds, &r->node);
 	in->routes = r;
 	h2_stream_set_events(stream, &stream_events, r);

@@ -20,7 +20,8 @@
 
 struct search {
 	const struct edge_model *m;
-	const struct policy *policies[EDGE_POLICIES_MAX]; /* that speak of the client */
+	const struct edge_client *client;
+	const struct policy *policies[EDGE_POLICIES_MAX]; /* that speak of client and grant */
 	size_t n_policies;
 	struct reachable_set set;
 };
@@ -330,14 +331,23 @@ static int meet_routes(struct search *s, const struct client_grant *g)
 
 /* ---- all of it ---- */
 
-static void find_policies(struct search *s, const struct edge_client *c)
+static void find_policies(struct search *s, const struct client_grant *g)
 {
+	s->n_policies = 0;
 	for (size_t i = 0; i < edge_model_n_policies(s->m); i++) {
 		const struct policy *p = edge_model_policy_at(s->m, i);
 
-		if (policy_speaks_of(p, c->name, c->email))
+		if (policy_speaks_of(p, s->client->name, s->client->email) &&
+		    (speaks_of_all(p, &g->vnet, &g->prefix) ||
+		     speaks_of_part(p, &g->vnet, &g->prefix)))
 			s->policies[s->n_policies++] = p;
 	}
+}
+
+static int meet_grant(struct search *s, const struct client_grant *g)
+{
+	find_policies(s, g);
+	return meet_routes(s, g);
 }
 
 static void see_who_is_up(const struct edge_model *m, struct reachable_set *s)
@@ -374,13 +384,12 @@ static void trim(struct reachable_set *s)
 int reachable_find(const struct edge_model *m, const struct edge_client *client,
 		   const struct uuid *vnet, struct reachable_set *setp)
 {
-	struct search s = {.m = m};
+	struct search s = {.m = m, .client = client};
 	int r = 0;
 
-	find_policies(&s, client);
 	for (size_t i = 0; r == 0 && i < client->n_grants; i++)
 		if (client->revoked_ms == 0 && (!vnet || uuid_equal(&client->grants[i].vnet, vnet)))
-			r = meet_routes(&s, &client->grants[i]);
+			r = meet_grant(&s, &client->grants[i]);
 	if (r < 0) {
 		reachable_set_deinit(&s.set);
 		return err_trace(r);
