@@ -4,12 +4,15 @@ when a rule changes, what the access log says, and databases from before policie
 
 import json
 import os
+import shlex
 import sqlite3
 import stat
 
 from peers.client import load_token
 from support import adit, origin
 from support.case import Case, main
+from support.require import need
+from support.sshd import Sshd
 from support.stack import HOST, Stack, echo_line, serve
 from support.waiting import wait_until
 
@@ -198,6 +201,23 @@ class Cuts(PolicyCase):
         echo_line(bob, "still")
         self.admin("client", "grant", "delete", "bob", "10.116.0.0/16")
         self.assertNotEqual(bob.wait(), 0)
+
+
+class Ssh(Case):
+    def test_a_policy_that_goes_cuts_a_live_ssh(self):
+        need("sshd")
+        sshd = Sshd(self)
+        stack = Stack(self, sshd.port)
+        stack.edge.admin("policy", "add", "ops", "allow", "--client", "alice")
+        stack.edge.admin("policy", "add-catch-all")
+        ssh = self.start("ssh", [
+            "ssh", *sshd.ssh_options(shlex.join(stack.connect_argv("%h", "%p"))),
+            f"{sshd.user}@{HOST}", "cat"], stdin=-1, stdout=-1, bufsize=0)
+        echo_line(ssh, "alive")
+        stack.edge.admin("policy", "delete", "ops")
+        self.assertEqual(ssh.wait(), 255)
+        wait_until(lambda: "result=blocked by policy catch-all" in stack.edge.process.log()
+                   .replace('"', ""), "the edge to say why", show=stack.edge.process.log_tail)
 
 
 class AccessLog(PolicyCase):
