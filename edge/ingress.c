@@ -107,6 +107,7 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	const char *method = h2_headers_get(hdrs, ":method");
 	bool wants_routes = ingress_routes_are_asked(hdrs);
 	struct decision decision = {0};
+	char rule[DECISION_RULE_MAX];
 	const struct edge_client *client;
 	enum stream_error error;
 
@@ -128,9 +129,12 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 		flow_new(in->edge, stream, client, in->token_id, &decision);
 		return;
 	}
+	decision_rule(&decision, rule);
 	log_info("stream refused", log_text("client", client->name),
 		 log_text("destination", h2_headers_get(hdrs, ":authority")),
-		 log_text("result", stream_error_info(error)->name));
+		 log_text("result", stream_error_info(error)->name),
+		 log_text("layer", decision_layer_name(decision.layer)),
+		 log_text("rule", *rule ? rule : NULL));
 	edge_note_access(in->edge, &(const struct edge_access){
 					   .client = client->name,
 					   .decision = &decision,

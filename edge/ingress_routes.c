@@ -255,11 +255,13 @@ static void write_change(struct ingress_routes *r, const char *op, const struct 
 	char text[PREFIX_TEXT_MAX];
 	json_t *line;
 
-	if (!v) {
+	/* Only what was told before its network went is left to be forgotten. */
+	if (!v && op[0] == 'd') {
 		r->needs_reset = true;
 		r->is_stale = true;
-		return;
 	}
+	if (!v)
+		return;
 	line = json_pack("{s:s, s:s, s:s}", "op", op, "network", prefix_format(&item->prefix, text),
 			 "virtual_network", v->name);
 	if (op[0] == 'a')
