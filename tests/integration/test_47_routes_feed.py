@@ -225,6 +225,29 @@ class Requests(FeedCase):
         feed.wait_for(f"{HOST}/32", "10.116.119.0/24")
         self.assertEqual(feed.ops, ["reset", "add", "commit", "add", "commit"])
 
+    def test_a_network_that_goes_while_nobody_reads(self):
+        """Its name is gone, too: the reader starts anew."""
+        slow = self.stack.scripted_client(window=1000)
+        self.admin("vnet", "add", "lab")
+        self.admin("route", "add", "10.116.0.0/24", "t1", "--virtual-network", "lab")
+        self.admin("client", "grant", "add", "alice", "10.116.0.0/16", "--virtual-network", "lab")
+        feed = self.follow(slow)
+        feed.wait(lambda: ("lab", "10.116.0.0/24") in feed.routes, "the network's route")
+        with slow.lock:
+            feed.stream.auto_credit = False
+        for i in range(20):
+            self.admin("route", "add", f"10.116.{100 + i}.0/24", "t1")
+        slow.wait(lambda: feed.stream.held > 900, "a full window")
+        self.admin("route", "delete", "10.116.0.0/24", "--virtual-network", "lab")
+        self.admin("client", "grant", "delete", "alice", "10.116.0.0/16", "--virtual-network",
+                   "lab")
+        self.admin("vnet", "delete", "lab")
+        with slow.lock:
+            feed.stream.auto_credit = True
+        slow.credit(feed.stream, 1 << 20)
+        feed.wait_for(f"{HOST}/32", *(f"10.116.{100 + i}.0/24" for i in range(20)))
+        self.assertEqual(feed.ops.count("reset"), 2)
+
     def test_the_edge_stops(self):
         feed = self.follow()
         feed.wait_for(f"{HOST}/32")
