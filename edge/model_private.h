@@ -78,7 +78,7 @@ struct edge_model {
 	struct operator_route **operator_routes; /* sorted by network and prefix */
 	size_t n_operator_routes;
 	struct route_table *routes;
-	struct list changes;	 /* waiting for the one that is being committed */
+	struct list changes; /* waiting for the one that is being committed */
 	struct model_change *committing;
 	bool has_first_rows;		/* account tag and default network are in the store */
 	bool is_stale;			/* routes have to be settled again */
