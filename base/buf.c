@@ -86,16 +86,18 @@ static int make_room(struct buf *b, size_t n)
 	return grow(b, need > b->cap ? need : b->cap + 1);
 }
 
-int buf_append(struct buf *b, const void *data, size_t n)
+int buf_reserve(struct buf *b, size_t n)
 {
-	int r;
-
 	if (n > b->max - b->len)
 		return -ENOBUFS;
-	if (n == 0)
-		return 0;
-	r = make_room(b, n);
-	if (r < 0)
+	return n == 0 ? 0 : make_room(b, n);
+}
+
+int buf_append(struct buf *b, const void *data, size_t n)
+{
+	int r = buf_reserve(b, n);
+
+	if (r < 0 || n == 0)
 		return r;
 	memcpy(b->data + b->head + b->len, data, n);
 	b->len += n;

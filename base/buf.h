@@ -28,6 +28,9 @@ void buf_init(struct buf *b, size_t max_bytes);
 void buf_init_secret(struct buf *b, size_t max_bytes);
 void buf_deinit(struct buf *b);
 
+/* Makes sure that @n more bytes can be appended: 0, -ENOBUFS over the maximum, -ENOMEM. */
+int buf_reserve(struct buf *b, size_t n);
+
 /* Copies all @n bytes, or none: -ENOBUFS over the maximum, -ENOMEM. */
 int buf_append(struct buf *b, const void *data, size_t n);
 

@@ -22,6 +22,9 @@ enum datagram_kind {
 /* Prefix, 39 characters of which 7 become three, port and NUL. */
 #define DATAGRAM_PATH_MAX 96
 
+/* ":authority" of a datagram stream where the proxy has no name. */
+#define DATAGRAM_AUTHORITY "adit"
+
 /* In each datagram of an echo stream, before the payload: the sequence number, network order. So
  * the octets are those of an ICMP echo packet from its sequence number on. */
 #define ECHO_SEQUENCE_LEN 2

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "base/err.h"
 #include "wire/h2_private.h"
 
@@ -91,7 +92,9 @@ static int queue_settings(struct h2_session *s)
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, l->header_list_bytes},
 		{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, l->max_frame_bytes},
 		{0, 0},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 	};
+	size_t n = ARRAY_SIZE(common) - (l->enable_connect_protocol ? 0 : 1);
 	int r;
 
 	/* A server may not send ENABLE_PUSH, a client has no use for a stream limit. */
@@ -99,7 +102,7 @@ static int queue_settings(struct h2_session *s)
 			    ? (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0}
 			    : (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
 						       l->max_streams};
-	r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, common, 4);
+	r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, common, n);
 	if (r == 0)
 		r = nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, 0,
 							  (int32_t)l->conn_window_bytes);
@@ -112,6 +115,7 @@ int h2_session_new(struct h2_session **sessionp, enum h2_role role, const struct
 	CLEANUP(h2_session_free) struct h2_session *s = xnew(struct h2_session);
 	int r;
 
+	assert(role == H2_ROLE_ACCEPTOR || !limits->enable_connect_protocol);
 	s->role = role;
 	s->limits = *limits;
 	s->events = events;
@@ -237,6 +241,27 @@ int h2_session_ping(struct h2_session *s, uint64_t opaque)
 	r = nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, bytes);
 	h2_session_touch(s);
 	return h2_error(r);
+}
+
+int h2_session_announce_connect_protocol(struct h2_session *s)
+{
+	static const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
+	int r;
+
+	assert(s->role == H2_ROLE_ACCEPTOR);
+	if (s->limits.enable_connect_protocol)
+		return 0;
+	r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, &entry, 1);
+	s->limits.enable_connect_protocol = r == 0;
+	h2_session_touch(s);
+	return h2_error(r);
+}
+
+bool h2_session_peer_allows_connect_protocol(const struct h2_session *s)
+{
+	return s->role == H2_ROLE_OPENER &&
+	       nghttp2_session_get_remote_settings(s->ng,
+						   NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 void h2_session_drain(struct h2_session *s)

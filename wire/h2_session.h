@@ -59,6 +59,8 @@ struct h2_limits {
 	uint32_t max_frame_bytes;     /* largest frame that we accept, 16384 or more */
 	uint32_t resets_burst;	      /* RST_STREAM from the peer at once ... */
 	uint32_t resets_per_s;	      /* ... and per second, before GOAWAY */
+	/* Acceptor: take extended CONNECT (RFC 8441) from the start. */
+	bool enable_connect_protocol;
 };
 
 /* Every member must be set. @ctx is the pointer given to h2_session_new(). */
@@ -114,6 +116,12 @@ void h2_session_set_now(struct h2_session *s, uint64_t now_ms);
 void h2_session_release_credit(struct h2_session *s);
 
 int h2_session_ping(struct h2_session *s, uint64_t opaque);
+
+/* Acceptor: a second SETTINGS that allows extended CONNECT (RFC 8441 3). Idempotent. 0 or -errno.
+ */
+int h2_session_announce_connect_protocol(struct h2_session *s);
+/* Opener: the peer has allowed it; a request with ":protocol" before that breaks the protocol. */
+bool h2_session_peer_allows_connect_protocol(const struct h2_session *s);
 
 /* GOAWAY(NO_ERROR): the peer opens no more streams here; the open ones go on. Idempotent. */
 void h2_session_drain(struct h2_session *s);

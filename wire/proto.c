@@ -29,6 +29,9 @@ static const struct stream_error_info infos[STREAM_ERROR_N] = {
 					  "the token is missing, unknown or revoked"},
 	[STREAM_ERROR_UNSUPPORTED] = {"unsupported", "502", "502",
 				      "this kind of stream is not served"},
+	[STREAM_ERROR_PING_UNAVAILABLE] = {"ping-unavailable", "403", "502",
+					   "the connector's host doesn't let it send ICMP echo "
+					   "(net.ipv4.ping_group_range)"},
 	[STREAM_ERROR_INTERNAL] = {"internal", "502", "502", "internal error"},
 };
 

@@ -27,6 +27,10 @@
 #define HDR_ADIT_ERROR	    "adit-error" /* why a stream was refused: enum stream_error */
 #define HDR_VIRTUAL_NETWORK "adit-virtual-network" /* on a client's CONNECT; name or id */
 
+/* RFC 9297 3.4: on the request and the response of a datagram stream. */
+#define HDR_CAPSULE_PROTOCOL "capsule-protocol"
+#define CAPSULE_PROTOCOL_ON  "?1"
+
 #define PATH_ROUTES "/adit/v1/routes" /* a client's GET: what it can reach, live */
 
 #define SNI_STOCK    "h2.cftunnel.com"
@@ -61,19 +65,20 @@
  */
 enum stream_error {
 	STREAM_ERROR_NONE,
-	STREAM_ERROR_REFUSED,	      /* the target refused the connection */
-	STREAM_ERROR_TIMEOUT,	      /* the target did not answer in time */
-	STREAM_ERROR_UNREACHABLE,     /* no route to the target from the agent */
-	STREAM_ERROR_FORBIDDEN,	      /* the agent does not serve this destination */
-	STREAM_ERROR_LIMIT,	      /* a configured limit is reached */
-	STREAM_ERROR_DRAINING,	      /* agent or edge is shutting down */
-	STREAM_ERROR_BAD_DESTINATION, /* not a literal IP and port */
-	STREAM_ERROR_NO_ROUTE,	      /* no route covers the destination */
-	STREAM_ERROR_NOT_GRANTED,     /* the client may not reach it */
-	STREAM_ERROR_CONNECTOR_DOWN,  /* a route exists, its connector is not there */
-	STREAM_ERROR_NO_NETWORK,      /* no such virtual network */
-	STREAM_ERROR_UNAUTHENTICATED, /* token missing, unknown or revoked */
-	STREAM_ERROR_UNSUPPORTED,     /* a stream kind that this peer doesn't serve */
+	STREAM_ERROR_REFUSED,	       /* the target refused the connection */
+	STREAM_ERROR_TIMEOUT,	       /* the target did not answer in time */
+	STREAM_ERROR_UNREACHABLE,      /* no route to the target from the agent */
+	STREAM_ERROR_FORBIDDEN,	       /* the agent does not serve this destination */
+	STREAM_ERROR_LIMIT,	       /* a configured limit is reached */
+	STREAM_ERROR_DRAINING,	       /* agent or edge is shutting down */
+	STREAM_ERROR_BAD_DESTINATION,  /* not a literal IP and port */
+	STREAM_ERROR_NO_ROUTE,	       /* no route covers the destination */
+	STREAM_ERROR_NOT_GRANTED,      /* the client may not reach it */
+	STREAM_ERROR_CONNECTOR_DOWN,   /* a route exists, its connector is not there */
+	STREAM_ERROR_NO_NETWORK,       /* no such virtual network */
+	STREAM_ERROR_UNAUTHENTICATED,  /* token missing, unknown or revoked */
+	STREAM_ERROR_UNSUPPORTED,      /* a stream kind that this peer doesn't serve */
+	STREAM_ERROR_PING_UNAVAILABLE, /* the agent's host lets it send no ICMP echo */
 	STREAM_ERROR_INTERNAL,
 	STREAM_ERROR_N,
 };
