@@ -37,6 +37,7 @@ struct datagram_flow_options {
 	/* Borrowed for the call: */
 	const char *network; /* virtual network, NULL: the edge's default */
 	const char *token;
+	const char *edge_name; /* for ":authority"; NULL: DATAGRAM_AUTHORITY */
 	/* The session to open a stream on, or NULL when no link is up. Called from the start only.
 	 */
 	struct h2_session *(*session)(void *ctx);
