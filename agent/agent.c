@@ -39,7 +39,9 @@ static void drain(struct agent *a)
 	uint32_t grace_ms = a->live->grace_period_ms;
 
 	a->phase = AGENT_PHASE_DRAINING;
-	log_info("shutting down", log_int("streams", (int64_t)origins_count(a->origins)),
+	log_info("shutting down",
+		 log_int("streams", (int64_t)(origins_count(a->origins) +
+					      datagram_origins_count(a->datagrams))),
 		 log_int("grace_ms", grace_ms));
 	agent_service_stopping(a);
 	dispatch_drain(a->dispatch);
@@ -58,6 +60,12 @@ void agent_stop(struct agent *a)
 	bound_leaving(a, LEAVE_NOW_MS);
 }
 
+static void end_streams(struct agent *a)
+{
+	origins_abort_all(a->origins);
+	datagram_origins_end_all(a->datagrams);
+}
+
 void agent_leave(struct agent *a, int exit_code)
 {
 	if (a->phase == AGENT_PHASE_LEAVING)
@@ -68,7 +76,7 @@ void agent_leave(struct agent *a, int exit_code)
 	a->exit_code = exit_code;
 	dispatch_drain(a->dispatch);
 	bound_leaving(a, LEAVE_MS);
-	origins_abort_all(a->origins);
+	end_streams(a);
 	supervisor_kill(a->supervisor);
 }
 
@@ -78,7 +86,7 @@ void agent_stopped(struct agent *a)
 	if (a->phase != AGENT_PHASE_LEAVING) {
 		a->phase = AGENT_PHASE_LEAVING;
 		bound_leaving(a, LEAVE_MS);
-		origins_abort_all(a->origins);
+		end_streams(a);
 	}
 	agent_let_go(a);
 }

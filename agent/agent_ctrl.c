@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "agent/agent_private.h"
+#include "agent/echo_origin.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/diag.h"
@@ -97,6 +98,17 @@ static json_t *describe_tunnel(const struct agent *a)
 	return tunnel;
 }
 
+static const char *describe_ping(void)
+{
+	static const char *const names[] = {
+		[ECHO_MEANS_NONE] = PING_UNAVAILABLE,
+		[ECHO_MEANS_PING] = PING_SOCKET,
+		[ECHO_MEANS_RAW] = PING_RAW,
+	};
+
+	return names[echo_origin_means()];
+}
+
 static void run_status(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
 {
 	const struct agent *a = ctx;
@@ -116,6 +128,7 @@ static void run_status(void *ctx, struct ctrl_request *req, const json_t *args U
 		   (io_loop_now_ms(a->loop) - sv->started_ms) / MSEC_PER_SEC);
 	json_object_set_new(status, STATUS_EDGE_FEATURES, list_edge_features(a));
 	json_object_set_new(status, STATUS_DRAINING, json_boolean(a->phase != AGENT_PHASE_RUNNING));
+	set_text(status, STATUS_PING, describe_ping());
 	json_object_set_new(status, STATUS_CONNECTIONS, list_connections(a));
 	ctrl_reply_ok(req, status);
 }

@@ -10,6 +10,7 @@
 #include "agent/advertise.h"
 #include "agent/agent.h"
 #include "agent/credentials.h"
+#include "agent/datagram_origins.h"
 #include "agent/dispatch.h"
 #include "agent/edge_discovery.h"
 #include "agent/events.h"
@@ -104,6 +105,7 @@ struct agent {
 	struct resolver *resolver;
 	struct edge_discovery *discovery;
 	struct origins *origins;
+	struct datagram_origins *datagrams;
 	struct remote_config remote;
 	struct dispatch *dispatch;
 	struct supervisor *supervisor;

@@ -276,7 +276,8 @@ static int make_parts(struct agent *a)
 	remote_config_init(&a->remote, &a->live->warp_routing, a->live->remote_config);
 	remote_config_watch(&a->remote, remote_config_came, a);
 	a->origins = origins_new(a->loop, stream_ended, a);
-	a->dispatch = dispatch_new(a->origins, &a->remote, a->live);
+	a->datagrams = datagram_origins_new(a->loop, NULL, stream_ended, a);
+	a->dispatch = dispatch_new(a->origins, a->datagrams, &a->remote, a->live);
 	a->supervisor = supervisor_new(&opt, &supervisor_events, a);
 	a->routes.advertise = advertise_new();
 	agent_routes_load(a);
@@ -333,6 +334,7 @@ static void close_loop(struct agent *a)
 	agent_let_go(a);
 	close_handles(a);
 	supervisor_free(a->supervisor);
+	datagram_origins_free(a->datagrams);
 	io_loop_free(a->loop);
 	uv_run(&a->uv, UV_RUN_DEFAULT);
 	if (uv_loop_close(&a->uv) < 0)

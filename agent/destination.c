@@ -23,6 +23,12 @@ static const struct route_setting *longest_match(const struct settings *s, const
 	return best;
 }
 
+/* Where ports are listed, only they are served: an echo has none. */
+static bool opens_port(const struct ports *ports, uint16_t port)
+{
+	return port == DESTINATION_NO_PORT ? ports->n == 0 : ports_contain(ports, port);
+}
+
 /* @named: the configuration gives this very address, not a range that covers it. */
 static bool may_dial(const struct endpoint *target, bool named)
 {
@@ -42,14 +48,14 @@ static bool follow_route(const struct route_setting *r, const struct endpoint *r
 	bool single = prefix_is_single(&r->network);
 	struct endpoint target = *requested;
 
-	if (!ports_contain(&r->ports, requested->port))
+	if (!opens_port(&r->ports, requested->port))
 		return false;
 	if (r->has_via) {
 		if (!single || opens_all_of_loopback(r))
 			return false;
 		if (r->via.ip.family)
 			target.ip = ip_canonical(&r->via.ip);
-		if (r->via.port)
+		if (r->via.port && requested->port != DESTINATION_NO_PORT)
 			target.port = r->via.port;
 	}
 	if (!may_dial(&target, single))
@@ -64,7 +70,7 @@ static bool is_allowed(const struct settings *s, const struct endpoint *requeste
 		const struct allow_setting *a = &s->allows[i];
 
 		if (prefix_contains_ip(&a->network, &requested->ip) &&
-		    ports_contain(&a->ports, requested->port) &&
+		    opens_port(&a->ports, requested->port) &&
 		    may_dial(requested, prefix_is_single(&a->network)))
 			return true;
 	}
@@ -74,18 +80,25 @@ static bool is_allowed(const struct settings *s, const struct endpoint *requeste
 enum stream_error destination_decide(const struct settings *s, const char *authority,
 				     struct endpoint *requestedp, struct endpoint *targetp)
 {
-	const struct route_setting *route;
 	struct endpoint requested;
 
 	if (!authority || endpoint_parse(authority, &requested) < 0)
 		return STREAM_ERROR_BAD_DESTINATION;
 	requested.ip = ip_canonical(&requested.ip);
 	*requestedp = requested;
-	route = longest_match(s, &requested.ip);
-	if (route && follow_route(route, &requested, targetp))
+	return destination_decide_endpoint(s, &requested, targetp);
+}
+
+enum stream_error destination_decide_endpoint(const struct settings *s,
+					      const struct endpoint *requested,
+					      struct endpoint *targetp)
+{
+	const struct route_setting *route = longest_match(s, &requested->ip);
+
+	if (route && follow_route(route, requested, targetp))
 		return STREAM_ERROR_NONE;
-	if (!is_allowed(s, &requested))
+	if (!is_allowed(s, requested))
 		return STREAM_ERROR_FORBIDDEN;
-	*targetp = requested;
+	*targetp = *requested;
 	return STREAM_ERROR_NONE;
 }

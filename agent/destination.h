@@ -27,3 +27,12 @@ struct settings;
  */
 enum stream_error destination_decide(const struct settings *s, const char *authority,
 				     struct endpoint *requestedp, struct endpoint *targetp);
+
+/*
+ * The same for UDP and ICMP echo; @requested is canonical. The port of an echo is
+ * DESTINATION_NO_PORT, here and in *@targetp: a route or `allow` with `ports` doesn't serve it.
+ */
+#define DESTINATION_NO_PORT 0
+enum stream_error destination_decide_endpoint(const struct settings *s,
+					      const struct endpoint *requested,
+					      struct endpoint *targetp);

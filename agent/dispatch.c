@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/config_push.h"
+#include "agent/datagram_origins.h"
 #include "agent/destination.h"
 #include "agent/edge_link.h"
 #include "agent/origin.h"
@@ -30,6 +31,7 @@
 
 struct dispatch {
 	struct origins *origins;
+	struct datagram_origins *datagrams;
 	struct remote_config *remote;
 	const struct settings *settings;
 	unsigned int n_pushes;	 /* being collected */
@@ -99,6 +101,24 @@ static void refuse_destination(struct dispatch *d, const struct incoming *in, co
 	reply_refuse(in->stream, why);
 }
 
+static void refuse_kind(struct dispatch *d, const struct incoming *in, enum stream_kind kind,
+			const char *name)
+{
+	if (!(d->told_kinds & 1u << kind))
+		log_warn("this stream kind is not served", log_text("kind", name),
+			 log_int("conn_index", in->index));
+	d->told_kinds |= 1u << kind;
+	reply_refuse(in->stream, STREAM_ERROR_UNSUPPORTED);
+}
+
+/* Streams of every kind count: stock agents count their UDP flows, too. */
+static bool is_full(const struct dispatch *d)
+{
+	uint32_t max = d->remote->effective.max_active_flows;
+
+	return max && origins_count(d->origins) + datagram_origins_count(d->datagrams) >= max;
+}
+
 static void serve_tcp(struct dispatch *d, const struct incoming *in)
 {
 	const char *authority = h2_headers_get(in->hdrs, ":authority");
@@ -118,8 +138,34 @@ static void serve_tcp(struct dispatch *d, const struct incoming *in)
 			: STREAM_ERROR_BAD_DESTINATION;
 	if (why != STREAM_ERROR_NONE)
 		refuse_destination(d, in, authority, why);
+	else if (is_full(d))
+		reply_flow_limited(in->stream);
 	else
 		origins_open(d->origins, &req);
+}
+
+static void serve_datagrams(struct dispatch *d, const struct incoming *in)
+{
+	const char *path = h2_headers_get(in->hdrs, ":path");
+	struct datagram_request req = {
+		.stream = in->stream,
+		.max_flows = d->settings->max_udp_flows,
+		.conn_index = in->index,
+	};
+	enum stream_error why = STREAM_ERROR_BAD_DESTINATION;
+
+	if (datagram_kind_parse(h2_headers_get(in->hdrs, ":protocol"), &req.kind) < 0) {
+		refuse_kind(d, in, STREAM_KIND_DATAGRAMS, "extended CONNECT of another protocol");
+		return;
+	}
+	if (datagram_path_parse(req.kind, path, &req.requested) == 0)
+		why = destination_decide_endpoint(d->settings, &req.requested, &req.target);
+	if (why != STREAM_ERROR_NONE)
+		refuse_destination(d, in, path, why);
+	else if (is_full(d))
+		reply_flow_limited(in->stream);
+	else
+		datagram_origins_open(d->datagrams, &req);
 }
 
 static void push_ended(void *ctx)
@@ -146,16 +192,6 @@ static void serve_control(struct dispatch *d, const struct incoming *in)
 		reply_refuse(in->stream, STREAM_ERROR_UNSUPPORTED);
 }
 
-static void refuse_kind(struct dispatch *d, const struct incoming *in, enum stream_kind kind,
-			const char *name)
-{
-	if (!(d->told_kinds & 1u << kind))
-		log_warn("this stream kind is not served", log_text("kind", name),
-			 log_int("conn_index", in->index));
-	d->told_kinds |= 1u << kind;
-	reply_refuse(in->stream, STREAM_ERROR_UNSUPPORTED);
-}
-
 static void serve_websocket(struct dispatch *d, const struct incoming *in)
 {
 	refuse_kind(d, in, STREAM_KIND_WEBSOCKET, "websocket");
@@ -169,15 +205,17 @@ static void serve_http(struct dispatch *d, const struct incoming *in)
 static void (*const servers[STREAM_KIND_N])(struct dispatch *d, const struct incoming *in) = {
 	[STREAM_KIND_CONFIG] = serve_config, [STREAM_KIND_WEBSOCKET] = serve_websocket,
 	[STREAM_KIND_TCP] = serve_tcp,	     [STREAM_KIND_CONTROL] = serve_control,
-	[STREAM_KIND_HTTP] = serve_http,
+	[STREAM_KIND_HTTP] = serve_http,     [STREAM_KIND_DATAGRAMS] = serve_datagrams,
 };
 
 void dispatch_stream(struct dispatch *d, unsigned int index, struct edge_link *el,
 		     struct h2_stream *stream, const struct h2_headers *hdrs)
 {
 	const struct incoming in = {.index = index, .el = el, .stream = stream, .hdrs = hdrs};
-	enum stream_kind kind = stream_kind_of(h2_headers_get(hdrs, HDR_UPGRADE),
-					       h2_headers_get(hdrs, HDR_PROXY_SRC));
+	enum stream_kind kind = h2_headers_get(hdrs, ":protocol")
+					? STREAM_KIND_DATAGRAMS
+					: stream_kind_of(h2_headers_get(hdrs, HDR_UPGRADE),
+							 h2_headers_get(hdrs, HDR_PROXY_SRC));
 
 	if (d->draining)
 		reply_refuse(stream, STREAM_ERROR_DRAINING);
@@ -187,12 +225,13 @@ void dispatch_stream(struct dispatch *d, unsigned int index, struct edge_link *e
 
 /* ---- life ---- */
 
-struct dispatch *dispatch_new(struct origins *origins, struct remote_config *remote,
-			      const struct settings *settings)
+struct dispatch *dispatch_new(struct origins *origins, struct datagram_origins *datagrams,
+			      struct remote_config *remote, const struct settings *settings)
 {
 	struct dispatch *d = xnew(struct dispatch);
 
 	d->origins = origins;
+	d->datagrams = datagrams;
 	d->remote = remote;
 	d->settings = settings;
 	return d;

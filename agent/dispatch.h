@@ -7,7 +7,8 @@
  * The kind follows from two request headers, first match wins (docs/protocol.md,
  * "Streams"). TCP streams go to agent/origin.h if the destination is ours to serve
  * (agent/destination.h), configuration to agent/remote_config.h, the control stream to
- * its link. Other kinds get a clean refusal.
+ * its link. A request with ":protocol" (RFC 8441) is told apart before that: only an adit edge
+ * sends one, and agent/datagram_origins.h serves UDP and echo. Other kinds get a clean refusal.
  */
 
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 #include "base/cleanup.h"
 
+struct datagram_origins;
 struct dispatch;
 struct edge_link;
 struct h2_headers;
@@ -29,6 +31,7 @@ enum stream_kind {
 	STREAM_KIND_TCP,
 	STREAM_KIND_CONTROL,
 	STREAM_KIND_HTTP,
+	STREAM_KIND_DATAGRAMS, /* extended CONNECT; not told by stream_kind_of() */
 	STREAM_KIND_N,
 };
 
@@ -39,8 +42,8 @@ enum stream_kind stream_kind_of(const char *upgrade, const char *proxy_src);
 #define DISPATCH_CONFIG_MAX 4
 
 /* All are borrowed; @settings until the next dispatch_set_settings(). */
-struct dispatch *dispatch_new(struct origins *origins, struct remote_config *remote,
-			      const struct settings *settings);
+struct dispatch *dispatch_new(struct origins *origins, struct datagram_origins *datagrams,
+			      struct remote_config *remote, const struct settings *settings);
 struct dispatch *dispatch_free(struct dispatch *d);
 DEFINE_CLEANUP(struct dispatch *, dispatch_free);
 

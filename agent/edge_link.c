@@ -135,13 +135,24 @@ static void rpc_send(void *ctx, const uint8_t *data, size_t n)
 		h2_stream_reset(el->control, H2_CODE_INTERNAL_ERROR);
 }
 
+/* The edge has said that it is adit's, and by its answer that it has read that we are. */
+static void announce_additions(struct edge_link *el)
+{
+	struct h2_session *session = el->is_adit ? link_session(el->link) : NULL;
+
+	if (session && h2_session_announce_connect_protocol(session) < 0)
+		link_close(el->link, LINK_END_INTERNAL);
+}
+
 static void rpc_registered(void *ctx, const struct registration_details *details,
 			   const struct registration_error *error)
 {
 	struct edge_link *el = ctx;
 
-	if (details)
+	if (details) {
 		memcpy(el->location, details->location, sizeof(el->location));
+		announce_additions(el);
+	}
 	if (el->events)
 		el->events->on_registered(el->ctx, el, details, error);
 }

@@ -58,6 +58,19 @@ int reply_accept(struct h2_stream *stream)
 	return h2_stream_respond(stream, head, ARRAY_SIZE(head), false);
 }
 
+int reply_datagrams(struct h2_stream *stream)
+{
+	char date[REPLY_DATE_MAX];
+	const struct h2_header head[] = {
+		{.name = ":status", .value = "200"},
+		{.name = HDR_CAPSULE_PROTOCOL, .value = CAPSULE_PROTOCOL_ON},
+		{.name = HDR_RESPONSE_META, .value = META_ORIGIN},
+		{.name = "date", .value = date_now(date)},
+	};
+
+	return h2_stream_respond(stream, head, ARRAY_SIZE(head), false);
+}
+
 static int refuse(struct h2_stream *stream, const char *status, const char *meta,
 		  enum stream_error why)
 {

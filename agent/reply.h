@@ -25,6 +25,8 @@ const char *reply_date(int64_t wall_ms, char out[REPLY_DATE_MAX]);
 int reply_control(struct h2_stream *stream);
 /* 200 of a TCP stream whose target has answered. */
 int reply_accept(struct h2_stream *stream);
+/* 200 of a datagram stream: capsules follow. Only adit edges open one. */
+int reply_datagrams(struct h2_stream *stream);
 /* 502 or 503 with the reason; ends the stream. @why isn't NONE. */
 int reply_refuse(struct h2_stream *stream, enum stream_error why);
 /* 502 in the one shape that stock edges can tell apart; ends the stream. */

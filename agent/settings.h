@@ -72,6 +72,7 @@ struct settings {
 	bool exit_on_auth_failure;
 	bool remote_config; /* accept warp-routing from the edge */
 	struct warp_routing warp_routing;
+	uint32_t max_udp_flows; /* UDP and echo streams at one time */
 	enum log_level log_level;
 	enum log_format log_format;
 	char *control_socket;	      /* /run/adit/adit.sock */

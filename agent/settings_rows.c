@@ -322,6 +322,17 @@ static const struct schema_row rows[] = {
 		.doc = "The same as `warp-routing: maxActiveFlows`, and wins over it.",
 	},
 	{
+		.key = "max-udp-flows",
+		.type = SCHEMA_U32,
+		.flags = SCHEMA_RELOADABLE,
+		AT(max_udp_flows),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "16384",
+		.doc = "UDP and ICMP echo flows at one time; more are refused. They count for "
+		       "`max-active-flows`, too. Each has a descriptor of its own.",
+	},
+	{
 		.key = "virtual-networks",
 		.type = SCHEMA_LIST,
 		.flags = SCHEMA_RELOADABLE,

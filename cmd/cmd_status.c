@@ -134,6 +134,16 @@ static void print_summary(const json_t *status)
 	putchar('\n');
 }
 
+/* Users only see that a ping fails: here it says why. */
+static void print_ping(const json_t *status)
+{
+	const char *ping = text_of(status, STATUS_PING);
+
+	if (ping && strcmp(ping, PING_UNAVAILABLE) == 0)
+		puts("note: ping through the tunnel is refused: the host lets this process send no "
+		     "ICMP echo (sysctl net.ipv4.ping_group_range)");
+}
+
 static void print_process(const json_t *status)
 {
 	static const struct render_column columns[] = {
@@ -164,6 +174,7 @@ static void print_status(const json_t *status)
 	if (!json_is_true(json_object_get(status, STATUS_RUNNING)))
 		return;
 	print_process(status);
+	print_ping(status);
 	putchar('\n');
 	print_connections(json_object_get(status, STATUS_CONNECTIONS));
 }

@@ -42,7 +42,12 @@
 #define STATUS_UPTIME_S	     "uptime_s"
 #define STATUS_EDGE_FEATURES "edge_features" /* array of text; empty towards a stock edge */
 #define STATUS_DRAINING	     "draining"	     /* bool: shutting down, no new streams */
+#define STATUS_PING	     "ping"	     /* how ICMP echo is sent: one of PING_* */
 #define STATUS_CONNECTIONS   "connections"   /* array, one per connection index, sorted */
+
+#define PING_SOCKET	 "ping-socket"
+#define PING_RAW	 "raw-socket"
+#define PING_UNAVAILABLE "unavailable" /* the host allows neither: see ping_group_range */
 
 /* Added by `adit status --json`, also when no agent answers. */
 #define STATUS_RUNNING	     "running" /* bool */
