@@ -47,6 +47,7 @@ const struct h2_limits edge_client_limits = {
 	.max_frame_bytes = 16384,
 	.resets_burst = 200,
 	.resets_per_s = 20,
+	.enable_connect_protocol = true,
 };
 
 /* ---- tick ---- */

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "edge/connection.h"
 #include "edge/edge.h"
+#include "edge/flow_request.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/io_loop.h"
@@ -90,6 +91,7 @@ static void log_flow(const struct flow *f, bool is_end, const char *result, uint
 	if (*f->cut_reason)
 		result = f->cut_reason;
 	log_info(is_end ? "stream ended" : "stream refused", log_text("client", f->client_name),
+		 log_text("protocol", transport_name(f->decision.transport)),
 		 log_text("destination", endpoint_format(&f->decision.destination, destination)),
 		 log_text("tunnel", tunnel ? tunnel->name : NULL),
 		 log_text("connection", f->n_tried > 0 ? f->connection_id : NULL),
@@ -181,9 +183,8 @@ static void on_relay_done(void *ctx, const struct relay_result *result)
 
 static void start_relay(struct flow *f)
 {
-	static const struct h2_header ok[] = {{.name = ":status", .value = "200"}};
 	enum relay_mode mode = f->connection->is_adit ? RELAY_HALF_CLOSE : RELAY_STOCK_OPENER;
-	int r = h2_stream_respond(f->client_stream, ok, ARRAY_SIZE(ok), false);
+	int r = flow_request_accept(f);
 
 	if (r == 0)
 		r = relay_new_streams(&f->relay, f->edge->io, f->client_stream, f->agent_stream,
@@ -205,10 +206,15 @@ static void start_relay(struct flow *f)
 
 /* What an agent may say; anything else would be the edge's to say. */
 static const bool is_agents_word[STREAM_ERROR_N] = {
-	[STREAM_ERROR_REFUSED] = true,	   [STREAM_ERROR_TIMEOUT] = true,
-	[STREAM_ERROR_UNREACHABLE] = true, [STREAM_ERROR_FORBIDDEN] = true,
-	[STREAM_ERROR_LIMIT] = true,	   [STREAM_ERROR_DRAINING] = true,
-	[STREAM_ERROR_UNSUPPORTED] = true, [STREAM_ERROR_BAD_DESTINATION] = true,
+	[STREAM_ERROR_REFUSED] = true,
+	[STREAM_ERROR_TIMEOUT] = true,
+	[STREAM_ERROR_UNREACHABLE] = true,
+	[STREAM_ERROR_FORBIDDEN] = true,
+	[STREAM_ERROR_LIMIT] = true,
+	[STREAM_ERROR_DRAINING] = true,
+	[STREAM_ERROR_UNSUPPORTED] = true,
+	[STREAM_ERROR_BAD_DESTINATION] = true,
+	[STREAM_ERROR_PING_UNAVAILABLE] = true,
 };
 
 static enum stream_error error_of_response(const struct h2_headers *hdrs)
@@ -265,10 +271,11 @@ static const struct h2_stream_events agent_events = {
 	.on_closed = agent_on_closed,
 };
 
-static void refresh_last_read(void *ctx UNUSED, struct registry_entry *entry)
+static void refresh_entry(void *ctx UNUSED, struct registry_entry *entry)
 {
 	struct link_stats stats;
 
+	entry->takes_datagrams = flow_request_takes_datagrams(connection_of_entry(entry));
 	if (!entry->suspect)
 		return;
 	link_get_stats(connection_of_entry(entry)->link, &stats);
@@ -283,32 +290,18 @@ static struct connection *pick_connection(struct flow *f)
 		.n_connectors = f->decision.n_connectors,
 		.tried = f->tried,
 		.n_tried = f->n_tried,
+		.datagrams = f->decision.transport != TRANSPORT_TCP,
 	};
 	struct registry_entry *entry;
 
-	registry_each(f->edge->registry, query.tunnel, refresh_last_read, NULL);
+	registry_each(f->edge->registry, query.tunnel, refresh_entry, NULL);
 	entry = registry_pick(f->edge->registry, &query);
 	return entry ? connection_of_entry(entry) : NULL;
 }
 
 static int open_agent_stream(struct flow *f, struct connection *c)
 {
-	char authority[ENDPOINT_TEXT_MAX];
-	char network[UUID_TEXT_MAX];
-	const struct h2_header request[] = {
-		{.name = ":method", .value = "GET"},
-		{.name = ":scheme", .value = "https"},
-		{.name = ":authority",
-		 .value = endpoint_format(&f->decision.destination, authority)},
-		{.name = ":path", .value = "/"},
-		{.name = HDR_PROXY_SRC, .value = f->client_name},
-		{.name = HDR_VIRTUAL_NETWORK, .value = uuid_format(&f->decision.vnet, network)},
-	};
-	struct h2_session *session = link_session(c->link);
-	size_t n = c->is_adit ? ARRAY_SIZE(request) : ARRAY_SIZE(request) - 1;
-	int r = session ? h2_stream_open(session, &f->agent_stream, request, n, false,
-					 &agent_events, f)
-			: H2_E_DRAINING;
+	int r = flow_request_open(f, c, &agent_events);
 
 	if (r != 0)
 		return r;
@@ -371,6 +364,8 @@ static bool open_somewhere(struct flow *f)
 		else
 			connection_cant_open(c);
 	}
+	if (f->n_tried == 0)
+		f->failure = flow_request_why_nobody(f);
 	return false;
 }
 

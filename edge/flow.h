@@ -2,7 +2,10 @@
 #pragma once
 
 /*
- * flow - one CONNECT of a client, carried to an agent
+ * flow - one CONNECT of a client, carried to an agent: TCP, UDP or ICMP echo
+ *
+ * Datagram streams are extended CONNECTs of one kind on both sides (edge/flow_request.h); their
+ * capsules pass as bytes, unread.
  *
  * DIALLING  the agent's stream is open, its answer is awaited; bytes that the client sends
  *           early are kept, at most its stream window

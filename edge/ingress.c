@@ -8,6 +8,7 @@
 
 #include "edge/ingress.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -21,6 +22,7 @@
 #include "edge/edge.h"
 #include "edge/flow.h"
 #include "edge/ingress_routes.h"
+#include "wire/datagram_path.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/link.h"
@@ -85,19 +87,76 @@ static void refuse_method(struct h2_stream *stream)
 		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
 }
 
+/* What is asked for: TCP by ":authority", datagrams by ":protocol" and ":path" (RFC 8441). */
+static enum stream_error read_target(const struct h2_headers *hdrs, enum transport *transportp,
+				     struct endpoint *destinationp)
+{
+	static const enum transport transports[DATAGRAM_KIND_N] = {
+		[DATAGRAM_UDP] = TRANSPORT_UDP,
+		[DATAGRAM_ECHO] = TRANSPORT_ICMP,
+	};
+	const char *authority = h2_headers_get(hdrs, ":authority");
+	const char *protocol = h2_headers_get(hdrs, ":protocol");
+	enum datagram_kind kind;
+	int r = -EINVAL;
+
+	if (protocol) {
+		if (datagram_kind_parse(protocol, &kind) < 0)
+			return STREAM_ERROR_UNSUPPORTED;
+		*transportp = transports[kind];
+		r = datagram_path_parse(kind, h2_headers_get(hdrs, ":path"), destinationp);
+	} else {
+		*transportp = TRANSPORT_TCP;
+		if (authority)
+			r = endpoint_parse(authority, destinationp);
+	}
+	return r < 0 ? STREAM_ERROR_BAD_DESTINATION : STREAM_ERROR_NONE;
+}
+
 /* 0 (allowed: *@decisionp is filled) or the error to answer with. */
 static enum stream_error judge(struct ingress *in, const struct edge_client *client,
 			       const struct h2_headers *hdrs, struct decision *decisionp)
 {
-	const char *authority = h2_headers_get(hdrs, ":authority");
 	struct endpoint destination;
+	enum transport transport = TRANSPORT_TCP;
+	enum stream_error error;
 
 	if (in->edge->drain_until_ms != 0)
 		return STREAM_ERROR_DRAINING;
-	if (!authority || endpoint_parse(authority, &destination) < 0)
-		return STREAM_ERROR_BAD_DESTINATION;
+	error = read_target(hdrs, &transport, &destination);
+	decisionp->transport = transport;
+	if (error != STREAM_ERROR_NONE)
+		return error;
 	return decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
-		      &destination, TRANSPORT_TCP, decisionp);
+		      &destination, transport, decisionp);
+}
+
+/* As the client said it, for the log. */
+static const char *target_text(const struct h2_headers *hdrs)
+{
+	return h2_headers_get(hdrs, h2_headers_get(hdrs, ":protocol") ? ":path" : ":authority");
+}
+
+static void refuse(struct ingress *in, struct h2_stream *stream, const struct h2_headers *hdrs,
+		   const struct decision *decision, enum stream_error error)
+{
+	const char *result = stream_error_info(error)->name;
+	char rule[DECISION_RULE_MAX];
+
+	decision_rule(decision, rule);
+	log_info("stream refused", log_text("client", in->client_name),
+		 log_text("protocol", transport_name(decision->transport)),
+		 log_text("destination", target_text(hdrs)), log_text("result", result),
+		 log_text("layer", decision_layer_name(decision->layer)),
+		 log_text("rule", *rule ? rule : NULL));
+	edge_note_access(in->edge, &(const struct edge_access){
+					   .client = in->client_name,
+					   .decision = decision,
+					   .target = target_text(hdrs),
+					   .network = h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
+					   .result = result,
+				   });
+	flow_refuse_request(stream, error);
 }
 
 static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *stream,
@@ -107,7 +166,6 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	const char *method = h2_headers_get(hdrs, ":method");
 	bool wants_routes = ingress_routes_are_asked(hdrs);
 	struct decision decision = {0};
-	char rule[DECISION_RULE_MAX];
 	const struct edge_client *client;
 	enum stream_error error;
 
@@ -125,24 +183,10 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 		return;
 	}
 	error = judge(in, client, hdrs, &decision);
-	if (error == STREAM_ERROR_NONE) {
+	if (error == STREAM_ERROR_NONE)
 		flow_new(in->edge, stream, client, in->token_id, &decision);
-		return;
-	}
-	decision_rule(&decision, rule);
-	log_info("stream refused", log_text("client", client->name),
-		 log_text("destination", h2_headers_get(hdrs, ":authority")),
-		 log_text("result", stream_error_info(error)->name),
-		 log_text("layer", decision_layer_name(decision.layer)),
-		 log_text("rule", *rule ? rule : NULL));
-	edge_note_access(in->edge, &(const struct edge_access){
-					   .client = client->name,
-					   .decision = &decision,
-					   .target = h2_headers_get(hdrs, ":authority"),
-					   .network = h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
-					   .result = stream_error_info(error)->name,
-				   });
-	flow_refuse_request(stream, error);
+	else
+		refuse(in, stream, hdrs, &decision, error);
 }
 
 static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * ingress - one link of a client: CONNECT requests with a bearer token (RFC 9113 8.5), and the
- * routes feed (ingress_routes.h)
+ * ingress - one link of a client: CONNECT requests with a bearer token (RFC 9113 8.5), extended
+ * ones for UDP (RFC 9298) and ICMP echo, and the routes feed (ingress_routes.h)
  *
  * Every request is authenticated and decided on its own. What is refused gets its status
  * and adit-error: 400 not a literal address and port, 403 not granted, 404 no such route

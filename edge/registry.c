@@ -117,7 +117,8 @@ static bool was_tried(const struct registry_query *q, uint64_t serial)
 
 static bool fits(const struct registry_query *q, const struct registry_entry *e)
 {
-	return e->accepts && uuid_equal(&e->tunnel, q->tunnel) && has_connector(q, &e->connector) &&
+	return e->accepts && (e->takes_datagrams || !q->datagrams) &&
+	       uuid_equal(&e->tunnel, q->tunnel) && has_connector(q, &e->connector) &&
 	       !was_tried(q, e->serial);
 }
 

@@ -23,8 +23,9 @@ struct registry_entry {
 	struct uuid tunnel;
 	struct uuid connector;
 	uint8_t index;
-	bool accepts; /* takes new streams: not draining */
-	bool suspect; /* liveness doubts it */
+	bool accepts;	      /* takes new streams: not draining */
+	bool suspect;	      /* liveness doubts it */
+	bool takes_datagrams; /* allows extended CONNECT; refreshed as last_read_ms */
 	uint32_t n_streams;
 	uint64_t last_read_ms; /* clock_boot_ms(); refreshed by the owner before a pick */
 };
@@ -56,6 +57,7 @@ struct registry_query {
 	size_t n_connectors;
 	const uint64_t *tried; /* serials of entries that are left out */
 	size_t n_tried;
+	bool datagrams; /* only entries that take them */
 };
 
 /*
