@@ -91,14 +91,20 @@ static void poll_closed_cb(uv_handle_t *handle)
 	free(container_of(handle, struct flow, poll));
 }
 
+/* An echo has no port. */
+static const char *show(const struct endpoint *ep, char out[ENDPOINT_TEXT_MAX])
+{
+	return ep->port ? endpoint_format(ep, out) : ip_format(&ep->ip, out);
+}
+
 static void log_flow(const struct flow *f, const char *message, const char *reason)
 {
 	char requested[ENDPOINT_TEXT_MAX], target[ENDPOINT_TEXT_MAX];
 
 	log_debug(message, log_int("conn_index", f->req.conn_index),
 		  log_text("protocol", socket_ops[f->req.kind]->name),
-		  log_text("destination", endpoint_format(&f->req.requested, requested)),
-		  log_text("target", endpoint_format(&f->req.target, target)),
+		  log_text("destination", show(&f->req.requested, requested)),
+		  log_text("target", show(&f->req.target, target)),
 		  log_int("dropped", (int64_t)f->n_dropped), log_text("reason", reason));
 }
 
