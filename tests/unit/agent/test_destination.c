@@ -255,6 +255,52 @@ static void test_spellings(void **state)
 	}
 }
 
+/* An echo has no port: where ports are listed it isn't served, and of `via` only the address
+ * counts. */
+static void test_echo(void **state)
+{
+	static const struct {
+		enum config config;
+		const char *ip;
+		enum stream_error verdict;
+		const char *target;
+	} echos[] = {
+		{NARROW, "10.116.0.1", OK, "10.116.0.1"},
+		{NARROW, "10.116.0.3", OK, "127.0.0.1"},
+		{NARROW, "10.116.0.4", NO, NULL}, /* ports */
+		{NARROW, "10.116.0.5", NO, NULL}, /* opens nothing */
+		{NARROW, "10.116.0.6", OK, "192.0.2.7"},
+		{NARROW, "10.116.0.7", OK, "10.116.0.7"},
+		{NARROW, "10.116.0.9", OK, "fe80::1"},
+		{NARROW, "10.117.0.1", NO, NULL},      /* ports */
+		{NARROW, "192.0.2.7", NO, NULL},       /* allow with ports */
+		{NARROW, "169.254.169.254", NO, NULL}, /* the same */
+		{NARROW, "2001:db8::3", OK, "::1"},
+		{NARROW, "10.118.0.1", NO, NULL},
+		{NOTHING, "10.116.0.1", NO, NULL},
+		{DEFAULT, "8.8.8.8", OK, "8.8.8.8"},
+		{DEFAULT, "127.0.0.1", OK, "127.0.0.1"},
+		{DEFAULT, "127.0.0.2", NO, NULL},
+		{DEFAULT, "255.255.255.255", NO, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(echos); i++) {
+		struct endpoint requested = {.port = DESTINATION_NO_PORT};
+		struct endpoint target = {.port = 9};
+		char text[IP_TEXT_MAX];
+
+		assert_int_equal(ip_parse(echos[i].ip, &requested.ip), 0);
+		assert_int_equal(
+			destination_decide_endpoint(&configs[echos[i].config], &requested, &target),
+			echos[i].verdict);
+		if (echos[i].verdict != OK)
+			continue;
+		assert_string_equal(ip_format(&target.ip, text), echos[i].target);
+		assert_int_equal(target.port, DESTINATION_NO_PORT);
+	}
+}
+
 /* What the log shows is the canonical address that was asked for, also when it's refused. */
 static void test_requested(void **state)
 {
@@ -290,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_requested),
 		cmocka_unit_test(test_via_on_network),
 	};
