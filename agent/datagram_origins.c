@@ -69,6 +69,7 @@ struct datagram_origins {
 	uv_timer_t timer;
 	struct mmsghdr messages[BATCH_N];
 	struct iovec iov[BATCH_N];
+	bool told_no_ping;
 	uint8_t *packets; /* BATCH_N of PACKET_MAX; used within one read callback only */
 };
 
@@ -217,6 +218,30 @@ static void readable_cb(uv_poll_t *poll, int status, int events UNUSED)
 
 /* ---- from the edge ---- */
 
+/* What this host's own routes say, in the words that a router would have for it. */
+static const struct {
+	int error;
+	uint8_t v4_code; /* of type 3 */
+	uint8_t v6_code; /* of type 1 */
+} unreachable[] = {
+	{-ENETUNREACH, 0, 0},
+	{-EHOSTUNREACH, 1, 3},
+	{-ENETDOWN, 0, 0},
+};
+
+static void tell_unreachable(struct flow *f, int r)
+{
+	bool v6 = f->socket.family == AF_INET6;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unreachable); i++) {
+		if (unreachable[i].error != r)
+			continue;
+		(void)datagram_stream_send_icmp_error(f->stream, v6 ? 1 : 3,
+						      v6 ? unreachable[i].v6_code
+							 : unreachable[i].v4_code);
+	}
+}
+
 static void on_datagram(void *ctx, const uint8_t *data, size_t n)
 {
 	struct flow *f = ctx;
@@ -229,6 +254,7 @@ static void on_datagram(void *ctx, const uint8_t *data, size_t n)
 		r = f->socket.ops->send(&f->socket, data, n);
 	}
 	if (r < 0) {
+		tell_unreachable(f, r);
 		f->n_dropped++;
 		f->origins->stats.n_dropped++;
 	} else {
@@ -274,8 +300,19 @@ static enum stream_error error_of(const struct flow *f, int r)
 	return stream_error_of_errno(r);
 }
 
+/* In the log once; `adit status` says it whenever it is asked. */
+static void say_no_ping(struct datagram_origins *o)
+{
+	if (!o->told_no_ping)
+		log_warn("ICMP echo is not served: the host lets this process send none",
+			 log_text("sysctl", "net.ipv4.ping_group_range"));
+	o->told_no_ping = true;
+}
+
 static void refuse(struct flow *f, int r)
 {
+	if (error_of(f, r) == STREAM_ERROR_PING_UNAVAILABLE)
+		say_no_ping(f->origins);
 	log_flow(f, "target not reached", strerror(-r));
 	reply_refuse(f->req.stream, error_of(f, r));
 	close_fd(f->socket.fd);

@@ -3,12 +3,14 @@
 and an independent reading of RFC 9297 and RFC 9298; stock agents get none of it."""
 
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 
 from peers import agent as scripted
+from peers import edge as scripted_edge
 from peers.client import Client, load_token
 from peers.datagrams import (ICMP_ERROR, Flow, UdpEcho, capsule, datagram, echo_path, udp_path,
                              varint)
@@ -16,8 +18,9 @@ from support import adit
 from support.case import Case, main
 from support.process import free_port
 from support.require import need
-from support.stack import HOST, Stack, serve
 from support.origin import echo
+from support.stack import HOST, Stack, serve
+from support.tlsca import Authority
 from support.waiting import wait_until
 
 PROTOCOL_ERROR = 1
@@ -237,22 +240,108 @@ class TestRefusals(UdpCase):
         self.client.wait(lambda: flow.stream.closed, "the cut")
         self.assertIsNotNone(flow.stream.reset)
 
-    def test_stock_connector(self):
+    def scripted_connector(self, *features):
+        """The only connector of an operator's route; says @features besides stock's."""
         edge = adit.Edge(self).start()
         tunnel = edge.create_tunnel()
         credentials = edge.create_client()
-        stock = scripted.Agent(("127.0.0.1", edge.port), edge.ca_file,
-                               scripted.load_registration(tunnel, 0, None))
+        registration = scripted.load_registration(tunnel, 0, None)
+        registration.features += features
+        stock = scripted.Agent(("127.0.0.1", edge.port), edge.ca_file, registration,
+                               captured=not features)
         self.addCleanup(stock.close)
         self.assertIsNotNone(stock.start().wait_registered(), stock.refused)
         edge.admin("route", "add", "10.116.0.0/16", "t1")
         self.client = Client(("127.0.0.1", edge.port), edge.ca_file,
                              load_token(credentials)).start()
         self.addCleanup(self.client.close)
+        return edge, stock, tunnel
+
+    def test_stock_connector(self):
+        _, stock, _ = self.scripted_connector()
         n = len(stock.streams)
         self.assertEqual(self.refusal("connect-udp", udp_path(HOST, 53)), ("502", "unsupported"))
         self.assertEqual(self.refusal("adit-echo", echo_path(HOST)), ("502", "unsupported"))
         self.assertEqual(len(stock.streams), n)
+
+
+    def test_stock_beside_ours(self):
+        edge, stock, tunnel = self.scripted_connector()
+        target = UdpEcho(self)
+        route = adit.route(f"{HOST}/32", via=f"127.0.0.1:{target.port}")
+        ours = adit.Agent(self, edge.address, edge.ca_file, tunnel, adit.routes(route)).start()
+        ours.wait_state("Healthy")
+        ours.wait_accepted()
+        n = len(stock.streams)
+        flows = [self.open_udp() for _ in range(6)]
+        self.assertEqual([f.ask(b"x") for f in flows], [b"x"] * 6)
+        self.assertEqual(len(stock.streams), n)
+
+    def test_second_settings_may_be_on_their_way(self):
+        _, stock, _ = self.scripted_connector("adit/1")
+        n = len(stock.streams)
+        self.assertEqual(self.refusal("connect-udp", udp_path(HOST, 53)),
+                         ("503", "connector-down"))
+        self.assertEqual(len(stock.streams), n)
+
+
+class TestAgent(Case):
+    """Our agent with a scripted edge that announces itself as adit's."""
+
+    def setUp(self):
+        super().setUp()
+        need("h2", "openssl")
+        self.authority = Authority(self.path("ca"))
+
+    def agent(self, *outcomes, routes=""):
+        self.edge = scripted_edge.Edge(self.authority, outcomes, announce_adit=True)
+        self.addCleanup(self.edge.close)
+        return adit.Agent(self, self.edge.address, self.authority.ca_file,
+                          adit.write_credentials(self), routes,
+                          settings="edge-server-name: h2.cftunnel.com\n").start()
+
+    def test_allows_it_once_it_is_registered(self):
+        self.agent(scripted_edge.success)
+        for conn in self.edge.wait_registered(4).values():
+            conn.wait(lambda: conn.peer_settings.get(8) == 1, "the second SETTINGS")
+
+    def test_allows_nothing_before(self):
+        self.agent(scripted_edge.silence)
+        wait_until(lambda: any(c.registration for c in self.edge.connections), "a registration")
+        conn = [c for c in self.edge.connections if c.registration][0]
+        conn.ping(b"8 octets")
+        conn.wait(lambda: conn.ping_acks or conn.closed, "the answer to the PING")
+        self.assertTrue(conn.ping_acks)
+        self.assertNotIn(8, conn.peer_settings)
+
+    def test_decides_for_itself(self):
+        target = UdpEcho(self)
+        agent = self.agent(scripted_edge.success, routes=adit.routes(
+            adit.route(f"{HOST}/32", via=f"127.0.0.1:{target.port}"), adit.route("10.116.1.0/24")))
+        conn = self.edge.wait_registered(4)[0]
+        refused = {
+            ("connect-udp", udp_path("10.116.2.1", 53)): "forbidden",
+            ("connect-udp", udp_path("127.0.0.1", target.port)): "forbidden",
+            ("adit-echo", echo_path("127.0.0.1")): "forbidden",
+            ("connect-udp", udp_path("example.com", 53)): "bad-destination",
+            ("connect-udp", echo_path(HOST)): "bad-destination",
+            ("connect-ip", "/.well-known/masque/ip/*/*/"): "unsupported",
+        }
+        for (protocol, path), error in refused.items():
+            flow = Flow(conn, protocol, path, token="")
+            answer = conn.wait_answer(flow.stream)
+            self.assertEqual((answer[":status"], answer["adit-error"]), ("502", error), path)
+        flow = Flow(conn, "connect-udp", udp_path(HOST, 53), token="")
+        answer = conn.wait_answer(flow.stream)
+        self.assertEqual((answer[":status"], answer["capsule-protocol"]), ("200", "?1"))
+        self.assertEqual(flow.ask(b"x"), b"x")
+        self.edge.on_unregister = scripted_edge.answer_unregister
+        # A stopping agent takes no new ones; this one goes on.
+        agent.process.signal(signal.SIGTERM)
+        agent.process.wait_log("shutting down")
+        other = Flow(conn, "connect-udp", udp_path(HOST, 53), token="")
+        self.assertEqual(conn.wait_answer(other.stream)["adit-error"], "draining")
+        self.assertEqual(flow.ask(b"y"), b"y")
 
 
 # Runs in a network namespace of its own: sets ping_group_range, then drops root's capabilities,
@@ -349,6 +438,12 @@ class EchoInside(UdpCase):
         self.assertEqual((flow.stream.closed, other.icmp_errors), (False, []))
         flow = Flow(self.client, "adit-echo", echo_path("10.116.1.9"))
         self.assertEqual(flow.answer(), ("502", "unreachable"))
+        # The way is lost under an open flow: no router says so, but the socket does.
+        flow = self.open_udp("10.116.1.8", 53)
+        subprocess.run(["ip", "route", "add", "unreachable", "10.116.1.8/32"], check=True)
+        flow.send(b"anybody?")
+        flow.wait(lambda: flow.icmp_errors, "the ICMP error")
+        self.assertEqual(flow.icmp_errors[0], (3, 1))
 
     def ping(self):
         self.check("ping-socket")

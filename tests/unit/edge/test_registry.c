@@ -89,6 +89,22 @@ static struct registry_entry *pick_any(struct fixture *f)
 	return pick(f, all, NULL, 0);
 }
 
+static void test_datagrams_go_to_who_takes_them(void **state)
+{
+	struct fixture *f = *state;
+	struct registry_entry *few = add(f, 1, 7, 0, 0);
+	struct registry_entry *many = add(f, 1, 7, 1, 50);
+	struct uuid tunnel = uuid_of(1), connector = uuid_of(7);
+	struct registry_query q = {
+		.tunnel = &tunnel, .connectors = &connector, .n_connectors = 1, .datagrams = true};
+
+	assert_null(registry_pick(f->r, &q));
+	many->takes_datagrams = true;
+	assert_ptr_equal(registry_pick(f->r, &q), many);
+	q.datagrams = false;
+	assert_ptr_equal(registry_pick(f->r, &q), few);
+}
+
 /* ---- finding and counting ---- */
 
 static void test_find(void **state)
@@ -300,6 +316,8 @@ static void test_pick_says_why(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_datagrams_go_to_who_takes_them, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_find, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_each, set_up, tear_down),
