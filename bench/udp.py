@@ -4,12 +4,14 @@
 
 Client, edge, agent and target run on this machine over loopback and share its cores. `up`: one flow
 sends as fast as its stream takes datagrams and the target counts. `echo`: a number of unanswered
-datagrams at a time, each answered by the target. Nothing is asserted.
+datagrams at a time, each answered by the target. `flows`: how long until each of so many new flows of
+one client had an answer. Nothing is asserted.
 """
 
 import argparse
 import importlib.machinery
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -45,9 +47,9 @@ class Target:
         return count
 
 
-def send(program, path, address, size, seconds, window):
-    done = subprocess.run([program, "send", path.file("client.json"), f"{address}:9000",
-                           str(size), str(seconds), str(window)], text=True, check=False,
+def send(program, path, mode, address, *arguments):
+    done = subprocess.run([program, mode, path.file("client.json"), f"{address}:9000",
+                           *map(str, arguments)], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
         raise RuntimeError(f"udp_load: {done.stdout}{done.stderr}")
@@ -55,20 +57,35 @@ def send(program, path, address, size, seconds, window):
     return int(sent), int(received), float(elapsed)
 
 
+def start(bench, path):
+    """The agent, with its routes accepted."""
+    path.start_agent()
+
+    def accepted():
+        listed = json.loads(path.run("adit", "routes", "--json", "--socket", path.socket))
+        return all(route["state"] == "accepted" for route in listed["routes"])
+
+    bench.poll(accepted, "the routes")
+
+
 def measure(program, bench, bin_folder, folder, options):
     """(name, sent, arrived, seconds, the agent's CPU seconds) per direction."""
     sink, echo = Target(program, "sink"), Target(program, "echo")
     path = None
     try:
-        path = bench.Path(bin_folder, folder, {SINK: sink.port, ECHO: echo.port})
-        path.start_agent()
+        path = bench.Path(bin_folder, folder, {SINK: sink.port, ECHO: echo.port},
+                          f"limits:\n  streams-per-connection: {options.flows + 1}\n")
+        start(bench, path)
         cpu = path.agent_cpu_s()
-        sent, _, elapsed = send(program, path, SINK, options.size, options.seconds, 0)
+        sent, _, elapsed = send(program, path, "send", SINK, options.size, options.seconds, 0)
         yield "up", sent, sink.stop(), elapsed, path.agent_cpu_s() - cpu
         cpu = path.agent_cpu_s()
-        sent, back, elapsed = send(program, path, ECHO, options.size, options.seconds,
+        sent, back, elapsed = send(program, path, "send", ECHO, options.size, options.seconds,
                                    options.window)
         yield "echo", sent, back, elapsed, path.agent_cpu_s() - cpu
+        cpu = path.agent_cpu_s()
+        sent, back, elapsed = send(program, path, "flows", ECHO, options.size, options.flows)
+        yield "flows", sent, back, elapsed, path.agent_cpu_s() - cpu
     finally:
         for process in (path.agent, path.edge) if path else ():
             if process and process.poll() is None:
@@ -85,6 +102,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--size", type=int, default=1400)
     parser.add_argument("--window", type=int, default=64, help="unanswered datagrams of `echo`")
+    parser.add_argument("--flows", type=int, default=1000)
     options = parser.parse_args()
     bin_folder = os.path.abspath(options.bin_folder)
     program = os.path.join(os.path.dirname(bin_folder), "bench", "udp_load")
@@ -92,6 +110,10 @@ def main():
     try:
         for name, sent, arrived, elapsed, cpu in measure(program, load_bench(), bin_folder, folder,
                                                          options):
+            if name == "flows":
+                print(f"  udp flows: {arrived} answered after {elapsed:.2f} s, "
+                      f"the agent's CPU {1e6 * cpu / max(sent, 1):.0f} us each")
+                continue
             loss = 100 * (sent - arrived) / sent if sent else 0
             print(f"  udp {name}, {options.size} octets: {arrived / elapsed:8.0f} datagrams/s, "
                   f"loss {loss:.3f} %, the agent's CPU {1e6 * cpu / max(sent, 1):.2f} us each")

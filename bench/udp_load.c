@@ -9,6 +9,9 @@
  *                                            one flow through the tunnel. WINDOW 0: as fast as the
  *                                            stream takes datagrams. Else that many unanswered
  *                                            ones at a time. Says "SENT RECEIVED SECONDS"
+ *   udp_load flows CREDENTIALS IP:PORT SIZE N
+ *                                            N flows at once, one datagram each, again and again
+ *                                            until it was answered. Says "N ANSWERED SECONDS"
  */
 
 #include <errno.h>
@@ -30,13 +33,14 @@
 #include "client/datagram_flow.h"
 #include "client/tunnel.h"
 
-#define BATCH	   64
-#define PACKET_MAX 2048
-#define BUFFER	   (8 * 1024 * 1024)
-#define PER_TURN   128
-#define GIVE_UP_MS 200 /* unanswered datagrams are lost after this without any answer */
-#define AFTER_MS   500 /* what is on its way arrives by then */
-#define CHECK_MS   50
+#define BATCH	    64
+#define PACKET_MAX  2048
+#define BUFFER	    (8 * 1024 * 1024)
+#define PER_TURN    128
+#define GIVE_UP_MS  200 /* unanswered datagrams are lost after this without any answer */
+#define AFTER_MS    500 /* what is on its way arrives by then */
+#define CHECK_MS    50
+#define FLOWS_MAX_S 60
 
 /* ---- targets ---- */
 
@@ -96,7 +100,16 @@ static int serve(bool echo)
 
 /* ---- the sender ---- */
 
+/* One of many. */
+struct one {
+	struct load *load;
+	struct datagram_flow *flow;
+	bool answered;
+};
+
 struct load {
+	struct one *ones; /* n_ones of them */
+	size_t n_ones;
 	struct connect_options opt;
 	struct client_loop loop;
 	struct tunnel *tunnel;
@@ -209,6 +222,71 @@ static struct h2_session *session_of(void *ctx)
 	return tunnel_session(((struct load *)ctx)->tunnel);
 }
 
+/* ---- many flows ---- */
+
+static void ask_again_cb(uv_timer_t *timer)
+{
+	static const uint8_t payload[PACKET_MAX];
+	struct load *l = timer->data;
+
+	for (size_t i = 0; i < l->n_ones; i++) {
+		if (!l->ones[i].answered)
+			(void)datagram_flow_send(l->ones[i].flow, payload, l->size);
+	}
+	l->ended_ms = uv_now(&l->loop.uv);
+	if (l->ended_ms - l->began_ms > FLOWS_MAX_S * 1000)
+		finish(l, EXIT_FAILURE);
+}
+
+static void one_on_open(void *ctx UNUSED, struct datagram_flow *f UNUSED)
+{
+}
+
+static void one_on_datagram(void *ctx, struct datagram_flow *f UNUSED, const uint8_t *data UNUSED,
+			    size_t n UNUSED)
+{
+	struct one *one = ctx;
+	struct load *l = one->load;
+
+	l->n_received += !one->answered;
+	one->answered = true;
+	l->ended_ms = uv_now(&l->loop.uv);
+	if (l->n_received == l->n_ones)
+		finish(l, EXIT_SUCCESS);
+}
+
+static void one_on_icmp_error(void *ctx UNUSED, struct datagram_flow *f UNUSED, uint8_t type UNUSED,
+			      uint8_t code UNUSED)
+{
+}
+
+static void one_on_end(void *ctx, struct datagram_flow *f UNUSED,
+		       const struct datagram_flow_end *end)
+{
+	struct one *one = ctx;
+
+	fprintf(stderr, "flow %zu ended: %s\n", (size_t)(one - one->load->ones), end->text);
+	finish(one->load, EXIT_FAILURE);
+}
+
+static const struct datagram_flow_events one_events = {
+	.on_open = one_on_open,
+	.on_datagram = one_on_datagram,
+	.on_icmp_error = one_on_icmp_error,
+	.on_end = one_on_end,
+};
+
+static void open_many(struct load *l, const struct datagram_flow_options *opt)
+{
+	l->began_ms = uv_now(&l->loop.uv);
+	for (size_t i = 0; i < l->n_ones; i++) {
+		l->ones[i].load = l;
+		l->ones[i].flow = datagram_flow_new(opt, &one_events, &l->ones[i]);
+	}
+	l->n_sent = l->n_ones;
+	uv_timer_start(&l->timer, ask_again_cb, 0, 1000);
+}
+
 static void on_ready(void *ctx, struct tunnel *t UNUSED)
 {
 	struct load *l = ctx;
@@ -221,7 +299,10 @@ static void on_ready(void *ctx, struct tunnel *t UNUSED)
 		.session_ctx = l,
 	};
 
-	l->flow = datagram_flow_new(&opt, &flow_events, l);
+	if (l->n_ones)
+		open_many(l, &opt);
+	else
+		l->flow = datagram_flow_new(&opt, &flow_events, l);
 }
 
 static void on_goaway(void *ctx UNUSED, struct tunnel *t UNUSED)
@@ -262,24 +343,30 @@ static void run(struct load *l)
 	if (tunnel_start(l->tunnel) == 0)
 		uv_run(&l->loop.uv, UV_RUN_DEFAULT);
 	datagram_flow_free(l->flow);
+	for (size_t i = 0; i < l->n_ones; i++)
+		datagram_flow_free(l->ones[i].flow);
 	tunnel_free(l->tunnel);
 	uv_close((uv_handle_t *)&l->idle, NULL);
 	uv_close((uv_handle_t *)&l->timer, NULL);
 }
 
-static int send_load(char **argv)
+static int load(char **argv, size_t n_ones)
 {
 	CLEANUP(client_credentials_free) struct client_credentials *credentials = NULL;
 	struct load l = {
 		.size = strtoul(argv[2], NULL, 10),
-		.duration_ms = strtoul(argv[3], NULL, 10) * 1000,
-		.window = strtoul(argv[4], NULL, 10),
 		.status = EXIT_FAILURE,
 	};
 	struct diag diag;
 
+	if (n_ones == 0) {
+		l.duration_ms = strtoul(argv[3], NULL, 10) * 1000;
+		l.window = strtoul(argv[4], NULL, 10);
+	}
+	l.ones = calloc(n_ones + 1, sizeof(*l.ones));
+	l.n_ones = n_ones;
 	diag_init(&diag, argv[0]);
-	if (l.size > DATAGRAM_MAX || endpoint_parse(argv[1], &l.target) < 0 ||
+	if (!l.ones || l.size > PACKET_MAX || endpoint_parse(argv[1], &l.target) < 0 ||
 	    client_credentials_load(argv[0], &credentials, &diag) < 0)
 		return EXIT_FAILURE;
 	l.opt.credentials = credentials;
@@ -288,6 +375,7 @@ static int send_load(char **argv)
 	run(&l);
 	client_loop_deinit(&l.loop);
 	diag_deinit(&diag);
+	free(l.ones);
 	printf("%lu %lu %.3f\n", l.n_sent, l.n_received, (double)(l.ended_ms - l.began_ms) / 1000);
 	return l.status;
 }
@@ -299,7 +387,9 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "echo") == 0)
 		return serve(true);
 	if (argc == 7 && strcmp(argv[1], "send") == 0)
-		return send_load(argv + 2);
+		return load(argv + 2, 0);
+	if (argc == 6 && strcmp(argv[1], "flows") == 0 && atoi(argv[5]) > 0)
+		return load(argv + 2, (size_t)atoi(argv[5]));
 	fprintf(stderr, "usage: see the head of bench/udp_load.c\n");
 	return EX_USAGE;
 }
