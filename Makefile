@@ -33,11 +33,13 @@ install:
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 bench: release
-	@cmake --build --preset release --target bench-routes -- --quiet
+	@cmake --build --preset release --target bench-routes udp_load -- --quiet
 	@build/release/bench/bench-routes
 	@bench/run build/release/cmd
 	@echo
 	@bench/reload.py build/release/cmd
+	@echo
+	@bench/udp.py build/release/cmd
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
