@@ -116,7 +116,7 @@ static void await_header(struct capsule_reader *r)
 static int take_value(struct capsule_reader *r, const uint8_t *data, size_t n)
 {
 	await_header(r);
-	return kind_of(r->type)->take(r, data, n);
+	return (int)kind_of(r->type)->take(r, data, n);
 }
 
 /* The header is complete: where does the value go? */
