@@ -37,6 +37,7 @@ static const struct h2_limits limits = {
 enum tunnel_state {
 	TUNNEL_STATE_IDLE,
 	TUNNEL_STATE_RESOLVING,
+	TUNNEL_STATE_HELD,
 	TUNNEL_STATE_DIALLING,
 	TUNNEL_STATE_OPEN,
 	TUNNEL_STATE_ENDED,
@@ -65,7 +66,9 @@ static const struct {
 	unsigned int next; /* states that may follow */
 } states[TUNNEL_STATE_N] = {
 	[TUNNEL_STATE_IDLE] = {"idle", MAY(RESOLVING)},
-	[TUNNEL_STATE_RESOLVING] = {"resolving", MAY(RESOLVING) | MAY(DIALLING) | MAY(ENDED)},
+	[TUNNEL_STATE_RESOLVING] = {"resolving",
+				    MAY(RESOLVING) | MAY(HELD) | MAY(DIALLING) | MAY(ENDED)},
+	[TUNNEL_STATE_HELD] = {"held", MAY(RESOLVING) | MAY(DIALLING) | MAY(ENDED)},
 	[TUNNEL_STATE_DIALLING] = {"dialling",
 				   MAY(DIALLING) | MAY(RESOLVING) | MAY(OPEN) | MAY(ENDED)},
 	[TUNNEL_STATE_OPEN] = {"open", MAY(ENDED)},
@@ -134,6 +137,28 @@ static void next_address(struct tunnel *t)
 	next_edge(t);
 }
 
+/* -errno: the owner doesn't want these addresses dialled. */
+static void dial_all(struct tunnel *t, int status)
+{
+	if (status < 0) {
+		note_failure(t, CLIENT_EXIT_EDGE, t->opt.edges[t->edge].host, strerror(-status));
+		t->next_ip = t->n_ips;
+	}
+	next_address(t);
+}
+
+static void ask_owner(struct tunnel *t)
+{
+	int r = 0;
+
+	if (t->opt.before_dial && t->n_ips > 0)
+		r = t->opt.before_dial(t->opt.before_dial_ctx, t->ips, t->n_ips);
+	if (r == TUNNEL_WAIT)
+		set_state(t, TUNNEL_STATE_HELD);
+	else
+		dial_all(t, r);
+}
+
 static void on_resolved(void *ctx, int status, const struct ip_addr *ips, size_t n)
 {
 	struct tunnel *t = ctx;
@@ -145,7 +170,7 @@ static void on_resolved(void *ctx, int status, const struct ip_addr *ips, size_t
 	memcpy(t->ips, ips, n * sizeof(*ips));
 	t->n_ips = n;
 	t->next_ip = 0;
-	next_address(t);
+	ask_owner(t);
 }
 
 static int look_up(struct tunnel *t)
@@ -235,6 +260,12 @@ struct tunnel *tunnel_new(const struct tunnel_options *opt, const struct tunnel_
 int tunnel_start(struct tunnel *t)
 {
 	return look_up(t);
+}
+
+void tunnel_go_on(struct tunnel *t, int status)
+{
+	if (t->state == TUNNEL_STATE_HELD)
+		dial_all(t, status);
 }
 
 void tunnel_free(struct tunnel *t)

@@ -6,6 +6,7 @@
  *
  * IDLE       tunnel_start() has not been called
  * RESOLVING  the addresses of one entry of the edges are looked up
+ * HELD       before_dial said TUNNEL_WAIT: tunnel_go_on() lets it dial
  * DIALLING   one address is dialled; if it fails the next one, then the next entry
  * OPEN       streams can be opened; on_ready ran
  * ENDED      no address worked, or the link was lost; on_end ran. Final.
@@ -21,11 +22,16 @@
 
 struct h2_session;
 struct io_loop;
+struct ip_addr;
 struct resolver;
 struct tls_context;
 struct tunnel;
 
 #define TUNNEL_TEXT_MAX 512
+
+enum tunnel_outcome {
+	TUNNEL_WAIT = 1, /* from before_dial: tunnel_go_on() will come */
+};
 
 /* All borrowed for the tunnel's lifetime. */
 struct tunnel_options {
@@ -35,6 +41,14 @@ struct tunnel_options {
 	const struct client_edge *edges;
 	size_t n_edges;
 	const char *server_name; /* SNI and verified name; "": the edge's host */
+	/*
+	 * Asked after each look-up, before the first of its addresses is dialled, also about
+	 * addresses that it was asked about before. 0: dial; TUNNEL_WAIT; -errno: these
+	 * addresses are not dialled. @ips is borrowed for the call. It must not free the
+	 * tunnel. NULL: dial.
+	 */
+	int (*before_dial)(void *ctx, const struct ip_addr *ips, size_t n);
+	void *before_dial_ctx;
 };
 
 /* All must be set. None runs before tunnel_start() has returned. */
@@ -51,6 +65,11 @@ struct tunnel *tunnel_new(const struct tunnel_options *opt, const struct tunnel_
 			  void *ctx);
 /* Once. 0 or -errno. */
 NODISCARD int tunnel_start(struct tunnel *t);
+/*
+ * What before_dial waited for is decided: 0, or -errno if the addresses can't be dialled. Runs
+ * on_end inside when nothing is left to dial. Without effect unless the tunnel is HELD.
+ */
+void tunnel_go_on(struct tunnel *t, int status);
 /* No more events; streams are closed. NULL is fine. */
 void tunnel_free(struct tunnel *t);
 
