@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Connections share the current tunnel. GOAWAY retires it: it lives on until its streams have
- * ended, beside its successor. While there is none, accepted connections wait for the next one,
- * and are refused when that fails. A tunnel is never freed inside one of its own events but its
- * last.
+ * Connections share the keeper's tunnel. While there is none, accepted ones wait for its next
+ * try and are refused when that fails.
  */
 
 #include "client/forward.h"
@@ -13,43 +11,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "base/backoff.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "client/acceptor.h"
 #include "client/conduit.h"
+#include "client/keeper.h"
 #include "wire/tcp_socket.h"
-#include "wire/tls_crypto.h"
-
-#define ACCEPTS_PER_EVENT 64
-#define STABLE_MS	  10000 /* a link that lived this long: failures are forgotten */
-
-static const struct backoff_policy policy = {.min_ms = 200, .max_ms = 30000};
 
 struct forward {
 	const struct connect_options *opt;
 	struct client_loop loop;
-	int fd;
-	uv_poll_t poll;
-	uv_timer_t retry;
-	struct backoff backoff;
-	struct tunnel *tunnel;	/* NULL: the next try waits for `retry` */
-	uint64_t open_since_ms; /* of the tunnel; 0: not open yet */
-	struct list retired;	/* after GOAWAY, until their streams have ended */
+	struct acceptor *acceptor;
+	struct keeper *keeper;
 	struct list connections;
 	size_t n_connections;
 	bool stopping;
 	int status;
-};
-
-struct retired_tunnel {
-	struct list node;
-	struct tunnel *tunnel;
 };
 
 struct connection {
@@ -57,46 +38,46 @@ struct connection {
 	struct forward *forward;
 	int fd;			 /* -1 once the conduit owns it */
 	struct conduit *conduit; /* NULL: waits for the tunnel */
+	struct keeper_waiter waiter;
 	char peer[ENDPOINT_TEXT_MAX];
 };
 
 /* ---- connections ---- */
 
-static void reap_retired(struct forward *fw);
-static void on_acceptable(uv_poll_t *poll, int status, int events);
-
-/* Its descriptor may be the one that accept() was short of. */
 static void free_connection(struct connection *c)
 {
 	struct forward *fw = c->forward;
 
 	close_fd(c->fd);
+	keeper_forget(&c->waiter);
 	list_remove(&c->node);
 	fw->n_connections--;
 	free(c);
-	if (!fw->stopping && !uv_is_active((uv_handle_t *)&fw->poll))
-		uv_poll_start(&fw->poll, UV_READABLE, on_acceptable);
+}
+
+static void log_failure(const struct connection *c, enum client_exit why, const char *text)
+{
+	if (!c->forward->stopping)
+		log_warn("connection failed", log_text("peer", c->peer), log_text("reason", text),
+			 log_int("code", why));
 }
 
 static void on_conduit_done(void *ctx, enum client_exit why, const char *text)
 {
 	struct connection *c = ctx;
-	struct forward *fw = c->forward;
 
 	if (why == CLIENT_EXIT_OK)
 		log_debug("connection ended", log_text("peer", c->peer));
-	else if (!fw->stopping)
-		log_warn("connection failed", log_text("peer", c->peer), log_text("reason", text),
-			 log_int("code", why));
+	else
+		log_failure(c, why, text);
 	free_connection(c);
-	reap_retired(fw);
 }
 
 static struct h2_session *session_of(void *ctx)
 {
 	struct forward *fw = ctx;
 
-	return fw->tunnel ? tunnel_session(fw->tunnel) : NULL;
+	return keeper_session(fw->keeper);
 }
 
 static void start_conduit(struct connection *c)
@@ -118,199 +99,55 @@ static void start_conduit(struct connection *c)
 	c->fd = -1;
 	r = conduit_start(&c->conduit, &opt, fd, fd, on_conduit_done, c);
 	if (r < 0) {
-		log_warn("connection failed", log_text("peer", c->peer),
-			 log_text("reason", strerror(-r)));
+		log_failure(c, CLIENT_EXIT_INTERNAL, strerror(-r));
 		free_connection(c);
 	}
 }
 
-static void start_waiting(struct forward *fw)
+static void on_decided(struct keeper_waiter *w, enum client_exit why, const char *text)
 {
-	struct list *node;
-	struct list *tmp;
+	struct connection *c = container_of(w, struct connection, waiter);
 
-	list_for_each_safe (node, tmp, &fw->connections) {
-		struct connection *c = list_entry(node, struct connection, node);
-
-		if (!c->conduit)
-			start_conduit(c);
+	if (why == CLIENT_EXIT_OK) {
+		start_conduit(c);
+		return;
 	}
+	log_failure(c, why, text);
+	free_connection(c);
 }
 
-static void refuse_waiting(struct forward *fw, const char *reason)
+static struct connection *add_connection(struct forward *fw, int fd)
 {
-	struct list *node;
-	struct list *tmp;
-
-	list_for_each_safe (node, tmp, &fw->connections) {
-		struct connection *c = list_entry(node, struct connection, node);
-
-		if (c->conduit)
-			continue;
-		log_warn("connection failed", log_text("peer", c->peer),
-			 log_text("reason", reason));
-		free_connection(c);
-	}
-}
-
-static void add_connection(struct forward *fw, int fd)
-{
-	struct connection *c;
+	struct connection *c = xnew(struct connection);
 	struct endpoint peer = {0};
+
+	(void)tcp_socket_peer(fd, &peer);
+	tcp_socket_tune_origin(fd, 0);
+	c->forward = fw;
+	c->fd = fd;
+	c->waiter.on_decided = on_decided;
+	endpoint_format(&peer, c->peer);
+	list_append(&fw->connections, &c->node);
+	fw->n_connections++;
+	return c;
+}
+
+static void on_accept(void *ctx, int fd)
+{
+	struct forward *fw = ctx;
+	struct connection *c;
 
 	if (fw->n_connections == FORWARD_CONNECTIONS_MAX) {
 		log_warn("too many connections", log_int("limit", FORWARD_CONNECTIONS_MAX));
 		close_fd(fd);
 		return;
 	}
-	(void)tcp_socket_peer(fd, &peer);
-	tcp_socket_tune_origin(fd, 0);
-	c = xnew(struct connection);
-	c->forward = fw;
-	c->fd = fd;
-	endpoint_format(&peer, c->peer);
-	list_append(&fw->connections, &c->node);
-	fw->n_connections++;
-	if (session_of(fw))
+	c = add_connection(fw, fd);
+	if (keeper_session(fw->keeper))
 		start_conduit(c);
+	else
+		keeper_wait(fw->keeper, &c->waiter);
 }
-
-/* Out of descriptors: the queue waits until a connection has ended. */
-static void accept_failed(struct forward *fw, int error)
-{
-	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
-		return;
-	log_warn("accept failed", log_text("reason", strerror(error)));
-	if (fw->n_connections > 0)
-		uv_poll_stop(&fw->poll);
-}
-
-static void on_acceptable(uv_poll_t *poll, int status, int events UNUSED)
-{
-	struct forward *fw = poll->data;
-
-	for (int i = 0; status == 0 && i < ACCEPTS_PER_EVENT; i++) {
-		int fd = accept4(fw->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0) {
-			accept_failed(fw, errno);
-			return;
-		}
-		add_connection(fw, fd);
-	}
-}
-
-/* ---- the tunnel ---- */
-
-static const struct tunnel_events tunnel_events;
-
-static void on_retry(uv_timer_t *timer);
-
-static void plan_retry(struct forward *fw, const char *reason)
-{
-	uint32_t wait_ms = backoff_next_ms(&fw->backoff, &policy, random_u32());
-
-	log_warn("edge not connected", log_text("reason", reason), log_int("retry_ms", wait_ms));
-	uv_timer_start(&fw->retry, on_retry, wait_ms, 0);
-}
-
-static void open_tunnel(struct forward *fw)
-{
-	struct tunnel_options opt = client_loop_tunnel_options(&fw->loop, fw->opt);
-	int r;
-
-	fw->open_since_ms = 0;
-	fw->tunnel = tunnel_new(&opt, &tunnel_events, fw);
-	r = tunnel_start(fw->tunnel);
-	if (r == 0)
-		return;
-	tunnel_free(steal_ptr(fw->tunnel));
-	plan_retry(fw, strerror(-r));
-}
-
-static void on_retry(uv_timer_t *timer)
-{
-	open_tunnel(timer->data);
-}
-
-static void on_ready(void *ctx, struct tunnel *t UNUSED)
-{
-	struct forward *fw = ctx;
-
-	fw->open_since_ms = clock_boot_ms();
-	log_info("edge connected");
-	start_waiting(fw);
-	reap_retired(fw);
-}
-
-static void on_goaway(void *ctx, struct tunnel *t)
-{
-	struct forward *fw = ctx;
-	struct retired_tunnel *retired;
-
-	if (t != fw->tunnel)
-		return;
-	log_info("edge goes away: connecting anew");
-	retired = xnew(struct retired_tunnel);
-	retired->tunnel = steal_ptr(fw->tunnel);
-	list_append(&fw->retired, &retired->node);
-	open_tunnel(fw);
-}
-
-/* Closed from here and not from inside an event of the tunnel itself. */
-static void reap_retired(struct forward *fw)
-{
-	struct list *node;
-	struct list *tmp;
-
-	list_for_each_safe (node, tmp, &fw->retired) {
-		struct retired_tunnel *r = list_entry(node, struct retired_tunnel, node);
-
-		if (!fw->stopping && tunnel_n_streams(r->tunnel) > 0)
-			continue;
-		list_remove(&r->node);
-		tunnel_free(r->tunnel);
-		free(r);
-	}
-}
-
-static void forget_retired(struct forward *fw, const struct tunnel *t)
-{
-	struct list *node;
-	struct list *tmp;
-
-	list_for_each_safe (node, tmp, &fw->retired) {
-		struct retired_tunnel *r = list_entry(node, struct retired_tunnel, node);
-
-		if (r->tunnel != t)
-			continue;
-		list_remove(&r->node);
-		free(r);
-	}
-}
-
-static void on_end(void *ctx, struct tunnel *t, enum client_exit why UNUSED, const char *text)
-{
-	struct forward *fw = ctx;
-
-	if (t != fw->tunnel) {
-		forget_retired(fw, t);
-		tunnel_free(t);
-		return;
-	}
-	if (fw->open_since_ms && clock_boot_ms() - fw->open_since_ms >= STABLE_MS)
-		backoff_reset(&fw->backoff);
-	refuse_waiting(fw, text);
-	plan_retry(fw, text);
-	fw->tunnel = NULL;
-	tunnel_free(t);
-}
-
-static const struct tunnel_events tunnel_events = {
-	.on_ready = on_ready,
-	.on_goaway = on_goaway,
-	.on_end = on_end,
-};
 
 /* ---- life ---- */
 
@@ -328,8 +165,7 @@ static void stop(struct forward *fw)
 	struct list *tmp;
 
 	fw->stopping = true;
-	uv_close((uv_handle_t *)&fw->poll, NULL);
-	uv_close((uv_handle_t *)&fw->retry, NULL);
+	acceptor_free(fw->acceptor);
 	list_for_each_safe (node, tmp, &fw->connections) {
 		struct connection *c = list_entry(node, struct connection, node);
 
@@ -338,50 +174,51 @@ static void stop(struct forward *fw)
 		else
 			free_connection(c);
 	}
-	tunnel_free(steal_ptr(fw->tunnel));
-	reap_retired(fw);
+	keeper_free(steal_ptr(fw->keeper));
 }
 
 static void serve(struct forward *fw, const struct endpoint *at)
 {
+	static const struct keeper_events no_events;
+	struct tunnel_options opt = client_loop_tunnel_options(&fw->loop, fw->opt);
 	char text[ENDPOINT_TEXT_MAX];
 
-	uv_timer_init(&fw->loop.uv, &fw->retry);
-	fw->retry.data = fw;
-	uv_poll_init(&fw->loop.uv, &fw->poll, fw->fd);
-	fw->poll.data = fw;
-	uv_poll_start(&fw->poll, UV_READABLE, on_acceptable);
 	log_info("listening", log_text("address", endpoint_format(at, text)));
-	open_tunnel(fw);
+	fw->keeper = keeper_new(&opt, &no_events, NULL);
+	keeper_start(fw->keeper);
 	uv_run(&fw->loop.uv, UV_RUN_DEFAULT);
 	stop(fw);
-	client_loop_deinit(&fw->loop);
+}
+
+static void run(struct forward *fw, const struct endpoint *at, char text[CONNECT_TEXT_MAX])
+{
+	int r = acceptor_new(&fw->acceptor, &fw->loop.uv, at, on_accept, fw);
+	char where[ENDPOINT_TEXT_MAX];
+
+	if (r == 0)
+		serve(fw, at);
+	else
+		snprintf(text, CONNECT_TEXT_MAX, "can't listen on %s: %s",
+			 endpoint_format(at, where), strerror(-r));
 }
 
 int forward_run(const struct connect_options *opt, const struct endpoint *at,
 		char text[CONNECT_TEXT_MAX])
 {
 	struct forward fw = {.opt = opt, .status = CLIENT_EXIT_INTERNAL};
-	char where[ENDPOINT_TEXT_MAX];
 	struct diag diag;
 	int r;
 
 	text[0] = '\0';
-	list_init(&fw.retired);
 	list_init(&fw.connections);
-	fw.fd = tcp_socket_listen(at);
-	if (fw.fd < 0) {
-		snprintf(text, CONNECT_TEXT_MAX, "can't listen on %s: %s",
-			 endpoint_format(at, where), strerror(-fw.fd));
-		return CLIENT_EXIT_INTERNAL;
-	}
 	diag_init(&diag, NULL);
 	r = client_loop_init(&fw.loop, opt, on_signal, &fw, &diag);
-	if (r < 0)
+	if (r < 0) {
 		diag_format(&diag, text, CONNECT_TEXT_MAX);
-	else
-		serve(&fw, at);
+	} else {
+		run(&fw, at, text);
+		client_loop_deinit(&fw.loop);
+	}
 	diag_deinit(&diag);
-	close_fd(fw.fd);
 	return fw.status;
 }
