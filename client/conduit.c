@@ -79,14 +79,20 @@ static void timer_closed_cb(uv_handle_t *handle)
 	free(container_of(handle, struct conduit, timer));
 }
 
+static void close_ends(int in_fd, int out_fd)
+{
+	if (in_fd != out_fd)
+		close_fd(out_fd);
+	close_fd(in_fd);
+}
+
 static void end(struct conduit *c, enum client_exit why, const char *text)
 {
 	set_state(c, CONDUIT_STATE_ENDED);
 	/* The reason first: whoever reads our output may end us when it ends. */
 	c->done(c->ctx, why, text);
-	if (c->in_fd != c->out_fd)
-		close_fd(c->out_fd);
-	close_fd(c->in_fd);
+	if (!c->opt.on_answer)
+		close_ends(c->in_fd, c->out_fd);
 	uv_close((uv_handle_t *)&c->timer, timer_closed_cb);
 }
 
@@ -192,17 +198,25 @@ static void on_relay_done(void *ctx, const struct relay_result *result)
 			 reasons[result->end]);
 }
 
+static int start_relay(struct conduit *c, struct h2_stream *stream)
+{
+	int in_fd = c->in_fd;
+	int out_fd = c->out_fd;
+	int r = c->opt.on_answer ? c->opt.on_answer(c->ctx) : 0;
+
+	if (r < 0)
+		return err_trace(r);
+	c->in_fd = -1;
+	c->out_fd = -1;
+	return relay_new_fd(&c->relay, c->opt.loop, in_fd, out_fd, stream, RELAY_HALF_CLOSE,
+			    on_relay_done, c);
+}
+
 static void accepted(struct conduit *c)
 {
 	struct h2_stream *stream = steal_ptr(c->stream);
-	int in_fd = c->in_fd;
-	int out_fd = c->out_fd;
-	int r;
+	int r = start_relay(c, stream);
 
-	c->in_fd = -1;
-	c->out_fd = -1;
-	r = relay_new_fd(&c->relay, c->opt.loop, in_fd, out_fd, stream, RELAY_HALF_CLOSE,
-			 on_relay_done, c);
 	if (r == 0) {
 		set_state(c, CONDUIT_STATE_RELAYING);
 		return;
@@ -323,9 +337,8 @@ int conduit_start(struct conduit **cp, const struct conduit_options *opt, int in
 	c->ctx = ctx;
 	r = resolve_host(opt->resolver, opt->host, on_resolved, c, &c->query);
 	if (r < 0) {
-		if (in_fd != out_fd)
-			close_fd(out_fd);
-		close_fd(in_fd);
+		if (!opt->on_answer)
+			close_ends(in_fd, out_fd);
 		free(c);
 		return r;
 	}

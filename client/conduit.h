@@ -36,6 +36,13 @@ struct conduit_options {
 	/* The session to open a stream on, or NULL when no link is up. */
 	struct h2_session *(*session)(void *ctx);
 	void *session_ctx;
+	/*
+	 * Runs when the edge has accepted, before any byte flows: for what must be said on the
+	 * descriptors first, and for letting go of them. 0 or -errno, which ends the conduit.
+	 * With it the descriptors are the caller's until it has returned 0, also when the
+	 * conduit ends before. NULL: they are the conduit's from the start. @ctx as for done.
+	 */
+	int (*on_answer)(void *ctx);
 };
 
 /* Once, never before conduit_start() has returned; the conduit is gone after it. @text: one line.
@@ -43,8 +50,8 @@ struct conduit_options {
 typedef void (*conduit_done)(void *ctx, enum client_exit why, const char *text);
 
 /*
- * @in_fd and @out_fd (may be the same) are owned from here on, also on failure. 0 or
- * -errno.
+ * @in_fd and @out_fd (may be the same) are owned from here on, also on failure, unless there is
+ * an on_answer. Nothing is read from them before the edge has accepted. 0 or -errno.
  */
 NODISCARD int conduit_start(struct conduit **cp, const struct conduit_options *opt, int in_fd,
 			    int out_fd, conduit_done done, void *ctx);
