@@ -4,15 +4,14 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "base/diag.h"
 #include "base/log.h"
 #include "client/client_credentials.h"
 #include "client/connect.h"
 #include "client/exit_code.h"
 #include "client/forward.h"
+#include "cmd/cmd_client.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
-#include "routing/forbidden.h"
 
 #define SUMMARY                                                                                    \
 	"Connects stdin and stdout to HOST:PORT through the tunnel, e.g. in ~/.ssh/config:\n"      \
@@ -35,18 +34,6 @@ struct arguments {
 	bool allow_remote;
 };
 
-static int parse_edges(const struct option_spec *spec, const struct option_list *list,
-		       struct client_edge edges[CLIENT_EDGES_MAX])
-{
-	if (list->n > CLIENT_EDGES_MAX)
-		return options_refuse(spec, "at most %d --edge", CLIENT_EDGES_MAX);
-	for (size_t i = 0; i < list->n; i++) {
-		if (client_edge_parse(list->items[i], &edges[i]) < 0)
-			return options_refuse(spec, "--edge %s: must be HOST:PORT", list->items[i]);
-	}
-	return OPTIONS_GO_ON;
-}
-
 static int parse_target(const struct option_spec *spec, int argc, char **argv,
 			struct connect_options *opt)
 {
@@ -61,51 +48,17 @@ static int parse_target(const struct option_spec *spec, int argc, char **argv,
 	return OPTIONS_GO_ON;
 }
 
-/* It becomes a header's value. */
-static int parse_network(const struct option_spec *spec, const char *name)
-{
-	for (const char *p = name; p && *p; p++) {
-		if (*p <= ' ' || *p > '~')
-			return options_refuse(spec, "--virtual-network: not a network's name");
-	}
-	return OPTIONS_GO_ON;
-}
-
 static int parse_listen(const struct option_spec *spec, const struct arguments *a,
 			struct endpoint *at)
 {
 	if (!a->listen)
 		return OPTIONS_GO_ON;
-	if (endpoint_parse(a->listen, at) < 0)
-		return options_refuse(
-			spec, "--listen %s: must be ADDRESS:PORT, as in 127.0.0.1:2222", a->listen);
-	if (!a->allow_remote && !ip_is_loopback(&at->ip))
-		return options_refuse(spec,
-				      "--listen %s: others could use your access; give "
-				      "--allow-remote if that is meant",
-				      a->listen);
-	return OPTIONS_GO_ON;
+	return client_listen_parse(spec, a->listen, a->allow_remote, at);
 }
 
 static void complain(const char *text)
 {
-	if (text[0])
-		fprintf(stderr, "adit connect: %s\n", text);
-}
-
-static int load_credentials(const char *path, struct client_credentials **credp)
-{
-	struct diag diag;
-	int r;
-
-	diag_init(&diag, NULL);
-	r = client_credentials_load(path, credp, &diag);
-	if (r < 0)
-		complain(diag.n_items ? diag.items[0].text : strerror(-r));
-	for (size_t i = 1; r < 0 && i < diag.n_items; i++)
-		complain(diag.items[i].text);
-	diag_deinit(&diag);
-	return r < 0 ? CLIENT_EXIT_CREDENTIALS : OPTIONS_GO_ON;
+	client_complain("adit connect", text);
 }
 
 static int run(const struct connect_options *opt, const struct endpoint *at)
@@ -125,14 +78,14 @@ static int parse_all(const struct option_spec *spec, int argc, char **argv,
 		     const struct arguments *a, struct client_edge *edges,
 		     struct connect_options *opt, struct endpoint *at)
 {
-	int r = parse_edges(spec, &a->edges, edges);
+	int r = client_edges_parse(spec, &a->edges, edges);
 
 	if (r == OPTIONS_GO_ON)
 		r = parse_target(spec, argc, argv, opt);
 	if (r == OPTIONS_GO_ON)
 		r = parse_listen(spec, a, at);
 	if (r == OPTIONS_GO_ON)
-		r = parse_network(spec, a->network);
+		r = client_network_check(spec, a->network);
 	opt->edges = edges;
 	opt->n_edges = a->edges.n;
 	opt->network = a->network;
@@ -193,7 +146,7 @@ int cmd_connect(int argc, char **argv)
 	if (r == OPTIONS_GO_ON)
 		r = parse_all(&spec, argc, argv, &a, edges, &opt, &at);
 	if (r == OPTIONS_GO_ON)
-		r = load_credentials(a.credentials, &credentials);
+		r = client_credentials_get("adit connect", a.credentials, &credentials);
 	if (r != OPTIONS_GO_ON)
 		return r;
 	opt.credentials = credentials;
