@@ -11,6 +11,7 @@ static const struct command rows[] = {
 	{"connections", cmd_connections, "the agent's connections to the edge"},
 	{"events", cmd_events, "what happened lately, or happens"},
 	{"log-level", cmd_log_level, "show or set how much the agent logs"},
+	{"proxy", cmd_proxy, "SOCKS5 and HTTP CONNECT for local programs"},
 	{"reload", cmd_reload, "make the agent read its config again"},
 	{"routes", cmd_routes, "the routes that the agent advertises"},
 	{"run", cmd_run, "run the agent"},

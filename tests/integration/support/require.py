@@ -44,6 +44,15 @@ def _has_pty():
         os.close(slave)
 
 
+def _has_openbsd_nc():
+    """The one that knows proxies: others have no -X."""
+    try:
+        return b"-X proxy_protocol" in subprocess.run(
+            ["nc", "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20).stdout
+    except OSError:
+        return False
+
+
 CHECKS = {
     "root": lambda: os.geteuid() == 0,
     "pty": _has_pty,
@@ -52,6 +61,7 @@ CHECKS = {
     "sshd": lambda: all(shutil.which(p) for p in ("sshd", "ssh", "scp", "sftp", "ssh-keygen")),
     "capnp": lambda: shutil.which("capnp") is not None,
     "h2": _has_h2,
+    "nc": _has_openbsd_nc,
     "rsync": lambda: shutil.which("rsync") is not None,
     "openssl": lambda: shutil.which("openssl") is not None,
 }
