@@ -22,6 +22,7 @@
 #include "client/conduit.h"
 #include "client/keeper.h"
 #include "client/proxy_handshake.h"
+#include "client/proxy_udp.h"
 #include "wire/io_loop.h"
 #include "wire/tcp_socket.h"
 
@@ -32,6 +33,7 @@ enum state {
 	STATE_WAITING,
 	STATE_ASKING,
 	STATE_RELAYING,
+	STATE_ASSOCIATED,
 	STATE_LINGERING,
 	STATE_ENDED,
 	STATE_N,
@@ -50,16 +52,19 @@ struct proxy_client {
 	struct proxy_request request;
 	struct keeper_waiter waiter;
 	struct conduit *conduit;
+	struct proxy_udp *udp;
 	char peer[ENDPOINT_TEXT_MAX];
 };
 
 #define MAY(state) (1u << STATE_##state)
 
 static const unsigned int next_states[STATE_N] = {
-	[STATE_HANDSHAKE] = MAY(WAITING) | MAY(ASKING) | MAY(LINGERING) | MAY(ENDED),
+	[STATE_HANDSHAKE] =
+		MAY(WAITING) | MAY(ASKING) | MAY(ASSOCIATED) | MAY(LINGERING) | MAY(ENDED),
 	[STATE_WAITING] = MAY(ASKING) | MAY(LINGERING) | MAY(ENDED),
 	[STATE_ASKING] = MAY(RELAYING) | MAY(LINGERING) | MAY(ENDED),
 	[STATE_RELAYING] = MAY(ENDED),
+	[STATE_ASSOCIATED] = MAY(ENDED),
 	[STATE_LINGERING] = MAY(ENDED),
 };
 
@@ -91,6 +96,7 @@ static void end(struct proxy_client *c)
 {
 	set_state(c, STATE_ENDED);
 	keeper_forget(&c->waiter);
+	proxy_udp_free(steal_ptr(c->udp));
 	close_poll(c);
 	c->fd = close_fd(c->fd);
 	free(steal_ptr(c->handshake));
@@ -249,6 +255,47 @@ static void connect_to_target(struct proxy_client *c)
 	keeper_wait(c->opt.keeper, &c->waiter);
 }
 
+/* ---- UDP ASSOCIATE ---- */
+
+static int open_udp(struct proxy_client *c, struct endpoint *bound)
+{
+	struct proxy_udp_options opt = {
+		.loop = c->opt.loop,
+		.resolver = c->opt.resolver,
+		.keeper = c->opt.keeper,
+		.token = c->opt.token,
+		.network = network_of(c),
+		.client_port = c->request.port,
+	};
+	int r = tcp_socket_local(c->fd, &opt.local);
+
+	if (r == 0)
+		r = tcp_socket_peer(c->fd, &opt.client);
+	if (r == 0)
+		r = proxy_udp_new(&c->udp, &opt, bound);
+	return r;
+}
+
+static void associate(struct proxy_client *c)
+{
+	struct endpoint bound;
+	int r = open_udp(c, &bound);
+
+	if (r < 0) {
+		refuse(c, CLIENT_EXIT_INTERNAL, strerror(-r));
+		return;
+	}
+	if (answer(c, CLIENT_EXIT_OK, "", &bound) < 0) {
+		end(c);
+		return;
+	}
+	free(steal_ptr(c->handshake));
+	set_state(c, STATE_ASSOCIATED);
+	/* Its end is the association's end. */
+	if (uv_poll_start(c->poll, UV_READABLE, on_drain) < 0)
+		end(c);
+}
+
 /* ---- the handshake ---- */
 
 static void serve_request(struct proxy_client *c)
@@ -256,7 +303,10 @@ static void serve_request(struct proxy_client *c)
 	uv_timer_stop(&c->timer);
 	uv_poll_stop(c->poll);
 	c->request = *proxy_handshake_request(c->handshake);
-	connect_to_target(c);
+	if (c->request.command == PROXY_COMMAND_UDP)
+		associate(c);
+	else
+		connect_to_target(c);
 }
 
 static void refuse_request(struct proxy_client *c)

@@ -8,6 +8,7 @@
  * WAITING     there is no link to the edge: the next try decides
  * ASKING      a conduit looks the name up and asks the edge
  * RELAYING    the client was told yes; the conduit has the socket
+ * ASSOCIATED  UDP ASSOCIATE: datagrams flow until the client closes this connection
  * LINGERING   the client was told no; what it still sends is dropped, so that no reset
  *             overtakes the answer
  * ENDED       done ran

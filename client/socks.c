@@ -15,6 +15,7 @@
 #define METHOD_NOT_ANY	 0xff
 #define PASSWORD_VERSION 1
 #define COMMAND_CONNECT	 1
+#define COMMAND_UDP	 3
 #define ADDRESS_IPV4	 1
 #define ADDRESS_NAME	 3
 #define ADDRESS_IPV6	 4
@@ -51,13 +52,16 @@ static enum proxy_parse refuse_request(struct socks *s, enum socks_reply code, c
 
 static enum proxy_parse check_request(struct socks *s)
 {
-	if (s->command != COMMAND_CONNECT)
-		return refuse_request(s, SOCKS_REPLY_NO_COMMAND, "only CONNECT is served");
-	if (s->request.port == 0)
+	bool is_udp = s->command == COMMAND_UDP;
+
+	if (s->command != COMMAND_CONNECT && !is_udp)
+		return refuse_request(s, SOCKS_REPLY_NO_COMMAND,
+				      "only CONNECT and UDP ASSOCIATE are served");
+	if (s->request.port == 0 && !is_udp)
 		return refuse_request(s, SOCKS_REPLY_FAILURE, "port 0");
 	if (!proxy_host_is_valid(s->request.host, strlen(s->request.host)))
 		return refuse_request(s, SOCKS_REPLY_FAILURE, "not a host name");
-	s->request.command = PROXY_COMMAND_CONNECT;
+	s->request.command = is_udp ? PROXY_COMMAND_UDP : PROXY_COMMAND_CONNECT;
 	return PROXY_PARSE_READY;
 }
 

@@ -1,34 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`adit proxy`: SOCKS5 and HTTP CONNECT. Raw clients against a scripted edge, then curl and
-ssh through a real edge and two agents that serve the same address in two virtual networks."""
+"""`adit proxy`: SOCKS5 and HTTP CONNECT, raw clients against a scripted edge."""
 
-import base64
 import hashlib
 import json
-import os
-import shlex
 import signal
 import socket
-import struct
-import subprocess
 
 from peers.ingress import OK, Ingress, echo, refuse
+from peers.proxy_client import BIND, NO_AUTH, PASSWORD, Wire, basic, login, request
 from support import adit
 from support.case import Case, main
 from support.nameserver import NameServer
-from support.origin import Origin, pattern
+from support.origin import pattern
 from support.process import free_port
 from support.require import need
-from support.sshd import Sshd
+from support.stack import HOST
 from support.tlsca import Authority
-from support.waiting import DEADLINE_S
 
 TOKEN = "adit_0123456789abcdef." + "5" * 64
-HOST = "10.116.0.3"
 MIB = 1 << 20
-NO_METHOD, NO_AUTH, PASSWORD = 0xff, 0, 2
-CONNECT, BIND, UDP = 1, 2, 3
-
 # adit-error: (status of the edge, SOCKS reply, HTTP status)
 REFUSALS = {
     "no-route": ("404", 3, 502),
@@ -43,114 +33,6 @@ REFUSALS = {
     "unauthenticated": ("407", 1, 502),
     "internal": ("502", 1, 502),
 }
-
-
-def address(host, port):
-    """As a SOCKS address: IPv4, IPv6 or a name."""
-    for kind, family in ((1, socket.AF_INET), (4, socket.AF_INET6)):
-        try:
-            return bytes([kind]) + socket.inet_pton(family, host) + struct.pack("!H", port)
-        except OSError:
-            pass
-    return bytes([3, len(host)]) + host.encode() + struct.pack("!H", port)
-
-
-def request(host=HOST, port=22, command=CONNECT):
-    return bytes([5, command, 0]) + address(host, port)
-
-
-def login(user, password="x"):
-    return bytes([1, len(user)]) + user.encode() + bytes([len(password)]) + password.encode()
-
-
-class Wire:
-    """A connection to the proxy."""
-
-    def __init__(self, case, port, host="127.0.0.1"):
-        self.case = case
-        self.sock = socket.create_connection((host, port), DEADLINE_S)
-        self.sock.settimeout(DEADLINE_S)
-        case.addCleanup(self.sock.close)
-
-    def send(self, data):
-        self.sock.sendall(data)
-        return self
-
-    def read(self, n):
-        got = b""
-        while len(got) < n:
-            piece = self.sock.recv(n - len(got))
-            if not piece:
-                raise AssertionError(f"ended after {got!r}")
-            got += piece
-        return got
-
-    def rest(self):
-        got = b""
-        while piece := self.sock.recv(65536):
-            got += piece
-        return got
-
-    def end(self):
-        self.sock.shutdown(socket.SHUT_WR)
-
-    def expect(self, data):
-        self.case.assertEqual(self.read(len(data)), data)
-        return self
-
-    def expect_closed(self):
-        try:
-            self.case.assertEqual(self.sock.recv(1), b"")
-        except ConnectionResetError:
-            pass
-
-    # ---- SOCKS ----
-
-    def greet(self, user=None):
-        if user is None:
-            return self.send(bytes([5, 1, NO_AUTH])).expect(bytes([5, NO_AUTH]))
-        self.send(bytes([5, 2, NO_AUTH, PASSWORD])).expect(bytes([5, PASSWORD]))
-        return self.send(login(user)).expect(b"\1\0")
-
-    def reply(self):
-        """(code, host, port) of the answer to a request."""
-        version, code, _, kind = self.read(4)
-        self.case.assertEqual(version, 5)
-        family, n = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
-        host = socket.inet_ntop(family, self.read(n))
-        return code, host, struct.unpack("!H", self.read(2))[0]
-
-    def connect(self, host=HOST, port=22, user=None):
-        self.greet(user).send(request(host, port))
-        self.case.assertEqual(self.reply(), (0, "0.0.0.0", 0))
-        return self
-
-    # ---- HTTP ----
-
-    def head(self):
-        """(status, headers) of a response."""
-        got = b""
-        while not got.endswith(b"\r\n\r\n"):
-            got += self.read(1)
-        first, *lines = got.decode().split("\r\n")[:-2]
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        return int(first.split()[1]), headers
-
-    def refusal(self):
-        """(status, headers, text), and then nothing."""
-        status, headers = self.head()
-        text = self.rest().decode()
-        self.case.assertEqual(len(text), int(headers["content-length"]))
-        self.case.assertEqual(headers["connection"], "close")
-        return status, headers, text
-
-    def http_connect(self, target=f"{HOST}:22", *headers):
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *headers, "", ""]
-        return self.send("\r\n".join(lines).encode())
-
-
-def basic(user):
-    return "Proxy-Authorization: Basic " + base64.b64encode(f"{user}:x".encode()).decode()
 
 
 class ProxyCase(Case):
@@ -468,120 +350,6 @@ class Usage(ProxyCase):
                                        "--listen", f"127.0.0.1:{free_port()}", "--listen", at)
         self.assertEqual(code, 1, err)
         self.assertIn(f"adit proxy: can't listen on {at}", err)
-
-
-def page(text):
-    """An HTTP server's only page."""
-    def behaviour(sock):
-        got = b""
-        while b"\r\n\r\n" not in got:
-            got += sock.recv(65536)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" %
-                     (len(text), text.encode()))
-        sock.shutdown(socket.SHUT_WR)
-        sock.recv(1)
-    return behaviour
-
-
-class TwoNetworks(Case):
-    """The same address in two virtual networks, each behind an agent of its own."""
-
-    def setUp(self):
-        super().setUp()
-        self.edge = adit.Edge(self).start()
-        self.edge.admin("vnet", "add", "lab")
-        self.client = self.edge.create_client()
-        self.edge.admin("client", "grant", "add", "alice", "10.116.0.0/16",
-                        "--virtual-network", "lab")
-
-    def site(self, name, ports, network=None):
-        """An agent for HOST; @ports: one after the other, HOST's addresses counted up."""
-        tunnel = self.edge.create_tunnel(name, prefixes=())
-        self.edge.admin("grant", "add", name, "10.116.0.0/16",
-                        *(("--virtual-network", network) if network else ()))
-        entries = [adit.route(f"10.116.0.{3 + i}/32", via=f"127.0.0.1:{port}",
-                              virtual_network=network) for i, port in enumerate(ports)]
-        settings = f"virtual-networks:\n  - name: {network}\n" if network else ""
-        agent = adit.Agent(self, self.edge.address, self.edge.ca_file, tunnel,
-                           adit.routes(*entries), name=f"agent-{name}", settings=settings)
-        agent.start().wait_state("Healthy")
-        agent.wait_accepted()
-
-    def pages(self):
-        for name, network in (("home", None), ("away", "lab")):
-            server = Origin(page(name))
-            self.addCleanup(server.close)
-            self.site(name, [server.port], network)
-
-    def proxy(self, *argv):
-        port = free_port()
-        process = self.start("proxy", [adit.binary("adit"), "proxy", "--credentials", self.client,
-                                       "--listen", f"127.0.0.1:{port}", *argv])
-        process.wait_log("listening")
-        return f"127.0.0.1:{port}"
-
-    def curl(self, *argv, url=f"http://{HOST}/"):
-        done = adit.run(["curl", "--silent", "--show-error", "--noproxy", "", "--max-time", "60",
-                         *argv, url])
-        return done.returncode, done.stdout, done.stderr
-
-    def test_connect(self):
-        self.pages()
-        get = b"GET / HTTP/1.0\r\n\r\n"
-        for extra, text in (((), b"home"), (("--virtual-network", "lab"), b"away"),
-                            (("--virtual-network", "default"), b"home")):
-            with self.subTest(extra=extra):
-                done = subprocess.run(adit.connect_argv(HOST, 80, self.client, *extra), input=get,
-                                      stdout=subprocess.PIPE, timeout=DEADLINE_S)
-                self.assertEqual((done.returncode, done.stdout[-4:]), (0, text))
-        done = subprocess.run(adit.connect_argv(HOST, 80, self.client, "--virtual-network", "no"),
-                              input=get, stderr=subprocess.PIPE, timeout=DEADLINE_S)
-        self.assertEqual(done.returncode, 11)
-
-    def test_curl(self):
-        self.pages()
-        names = NameServer({"web.test": [HOST]})
-        self.addCleanup(names.close)
-        at = self.proxy("--resolver", names.address)
-        for argv, url in (
-                (("--socks5",), None), (("--socks5-hostname",), None),
-                (("--proxytunnel", "--proxy"), None),
-                (("--socks5-hostname",), "http://web.test/"),
-                (("--proxytunnel", "--proxy"), "http://web.test/")):
-            for user, text in ((None, "home"), ("default", "home"), ("lab", "away")):
-                with self.subTest(argv=argv, url=url, user=user):
-                    extra = ("--proxy-user", f"{user}:x") if user else ()
-                    code, out, err = self.curl(*extra, *argv, at, url=url or f"http://{HOST}/")
-                    self.assertEqual((code, out, err), (0, text, ""))
-
-    def test_curl_is_refused(self):
-        self.pages()
-        at = self.proxy()
-        code, out, _ = self.curl("--proxy", at)
-        self.assertEqual(code, 0)
-        self.assertIn("proxy for CONNECT only", out)
-        code, _, err = self.curl("--proxytunnel", "--proxy", at, "--proxy-user", "nowhere:x")
-        self.assertEqual(code, 56, err)
-        self.assertIn("403", err)
-        code, _, err = self.curl("--socks5", at, url="http://10.117.0.1/")
-        self.assertEqual(code, 97, err)
-        self.assertRegex(err, r"\([23]\)")
-
-    def test_ssh(self):
-        need("sshd", "nc")
-        sshd = Sshd(self)
-        self.site("t1", [sshd.port])
-        at = self.proxy()
-        for version in ("5", "connect"):
-            with self.subTest(version=version):
-                options = sshd.ssh_options(shlex.join(["nc", "-X", version, "-x", at, "%h", "%p"]))
-                data = pattern(10 * MIB)
-                done = subprocess.run(["ssh", *options, f"{sshd.user}@{HOST}", "cat; exit 7"],
-                                      input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      timeout=240)
-                self.assertEqual(done.returncode, 7, done.stderr)
-                self.assertEqual(hashlib.sha256(done.stdout).digest(),
-                                 hashlib.sha256(data).digest())
 
 
 if __name__ == "__main__":

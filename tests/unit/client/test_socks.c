@@ -44,6 +44,10 @@ static const struct row rows[] = {
 	{BYTES(GREETING "\5\1\0\3\x8\x31\x30.1.2.3\0\26"), BYTES("\5\0"), PROXY_PARSE_READY,
 	 "10.1.2.3", 22, "", 0},
 
+	/* UDP ASSOCIATE: the client does not know its port yet. */
+	{BYTES(GREETING "\5\3\0\1\0\0\0\0\0\0x"), BYTES("\5\0"), PROXY_PARSE_READY, "0.0.0.0", 0,
+	 "", 1},
+
 	{BYTES("\4\1\0\26\n\1\2\3\0"), BYTES(""), PROXY_PARSE_REFUSED, NULL, 0, NULL, 7},
 	{BYTES("\5\1\1"), BYTES("\5\377"), PROXY_PARSE_REFUSED, NULL, 0, NULL, 0},
 	{BYTES("\5\0"), BYTES("\5\377"), PROXY_PARSE_REFUSED, NULL, 0, NULL, 0},
