@@ -3,11 +3,12 @@
 
 import hashlib
 import json
+import resource
 import signal
 import socket
 
 from peers.ingress import OK, Ingress, echo, refuse
-from peers.proxy_client import BIND, NO_AUTH, PASSWORD, Wire, basic, login, request
+from peers.proxy_client import BIND, NO_AUTH, PASSWORD, UDP, Wire, basic, login, request
 from support import adit
 from support.case import Case, main
 from support.nameserver import NameServer
@@ -317,6 +318,36 @@ class Link(ProxyCase):
         old.end()
         self.assertEqual(old.rest(), b"")
         self.edge.connections[0].wait(lambda: self.edge.connections[0].closed, "its end")
+
+
+class Limits(ProxyCase):
+    def test_connections(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 4096:
+            self.skipTest("needs 4096 descriptors")
+        # The proxy inherits it.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.proxy()
+        # Associations last without a stream of the edge.
+        for _ in range(1024):
+            self.assertEqual(self.wire().greet().send(request(command=UDP)).reply()[0], 0)
+        self.wire().expect_closed()
+        self.process.wait_log("too many connections")
+
+    def test_out_of_descriptors(self):
+        self.port = free_port()
+        path = self.credentials(self.ingress().address)
+        argv = [adit.binary("adit"), "proxy", "--credentials", path, "--listen",
+                f"127.0.0.1:{self.port}"]
+        self.process = self.start("proxy", ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *argv])
+        self.process.wait_log("listening")
+        self.wire().connect().send(b"x").expect(b"x")
+        wires = [self.wire() for _ in range(40)]
+        self.process.wait_log("accept failed")
+        for wire in wires:
+            wire.sock.close()
+        self.wire().connect().send(b"x").expect(b"x")
 
 
 class Usage(ProxyCase):
