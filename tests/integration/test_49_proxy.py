@@ -15,6 +15,7 @@ from support.nameserver import NameServer
 from support.origin import pattern
 from support.process import free_port
 from support.require import need
+from support.shaper import Shaper
 from support.stack import HOST
 from support.tlsca import Authority
 
@@ -298,6 +299,23 @@ class Link(ProxyCase):
         self.assertIn("refused", text)
         self.process.signal(signal.SIGINT)
         self.assertEqual(self.process.wait(), 128 + signal.SIGINT)
+
+    def test_waits_for_the_link(self):
+        """Requests that come before the link is up are answered when it is."""
+        shaper = Shaper(("127.0.0.1", self.ingress().port))
+        self.addCleanup(shaper.close)
+        shaper.up.bytes_per_s = 1
+        self.proxy(edges=[f"127.0.0.1:{shaper.port}"])
+        left = self.wire().send(b"\5\1\0" + request())
+        wire = self.wire().greet().send(request() + b"early")
+        http = self.wire().http_connect()
+        left.sock.close()
+        self.assertNotIn("edge connected", self.process.log())
+        shaper.up.bytes_per_s = 0
+        self.assertEqual(wire.reply()[0], 0)
+        wire.expect(b"early")
+        self.assertEqual(http.head()[0], 200)
+        self.assertEqual(len(self.edge.connections), 1)
 
     def test_link_lost(self):
         self.proxy()
