@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include "agent/agent_private.h"
 #include "base/compiler.h"
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "ctrl/agent_status.h"
 #include "ctrl/ctrl_server.h"
@@ -144,18 +144,6 @@ static int load_credentials(struct agent *a)
 	return tell_diag(&diag, r);
 }
 
-/* A flow takes a descriptor, and the default limit of 1024 is for select(). */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_debug("descriptor limit stays", log_text("reason", strerror(errno)));
-}
-
 static void init_timer(struct agent *a, uv_timer_t *timer)
 {
 	uv_timer_init(&a->uv, timer);
@@ -172,7 +160,9 @@ static int open_loop(struct agent *a)
 	a->has_loop = true;
 	agent_feed_open(a);
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	r = fd_limit_raise();
+	if (r < 0)
+		log_debug("descriptor limit stays", log_text("reason", strerror(-r)));
 	init_timer(a, &a->last_timer);
 	init_timer(a, &a->service.ready_timer);
 	init_timer(a, &a->service.watchdog);
