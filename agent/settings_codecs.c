@@ -8,6 +8,7 @@
 
 #include "agent/settings.h"
 #include "routing/forbidden.h"
+#include "routing/prefix_codec.h"
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -15,40 +16,21 @@
 
 static int parse_prefix(const char *text, void *field, char *why)
 {
-	char meant[PREFIX_TEXT_MAX];
-	struct prefix p;
-	const char *range;
+	struct prefix p = {0};
+	int r = prefix_codec_parse(text, &p, why);
+	const char *range = r < 0 ? NULL : forbidden_prefix(&p);
 
-	switch ((enum prefix_outcome)prefix_parse(text, &p)) {
-	case PREFIX_E_SYNTAX:
-		return schema_refuse(
-			why, "must be an address or a prefix, like 10.116.0.3 or 10.0.0.0/8");
-	case PREFIX_E_HOST_BITS:
-		return schema_refuse(
-			why,
-			"%s has bits set behind the prefix: %s is meant, or the single "
-			"address %.*s",
-			text, prefix_format(&p, meant), (int)strcspn(text, "/"), text);
-	}
-	range = forbidden_prefix(&p);
 	if (range && !prefix_is_single(&p))
 		return schema_refuse(why,
 				     "%s is never served as a whole (%s): name single addresses",
 				     text, range);
-	*(struct prefix *)field = p;
-	return 0;
+	if (r == 0)
+		*(struct prefix *)field = p;
+	return r;
 }
 
-static void format_prefix(const void *field, char *out)
-{
-	const struct prefix *p = field;
-
-	out[0] = '\0';
-	if (p->ip.family)
-		prefix_format(p, out);
-}
-
-const struct schema_codec settings_prefix = {"prefix or address", parse_prefix, format_prefix};
+const struct schema_codec settings_prefix = {"prefix or address", parse_prefix,
+					     prefix_codec_format};
 
 /* ---- ports ---- */
 
