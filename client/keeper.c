@@ -36,6 +36,7 @@ struct keeper {
 	uint64_t open_since_ms; /* of the tunnel; 0: not open yet */
 	struct list retired;	/* after GOAWAY, until their streams have ended */
 	struct list waiters;
+	struct tunnel_known known[CLIENT_EDGES_MAX];
 };
 
 struct retired_tunnel {
@@ -235,6 +236,7 @@ struct keeper *keeper_new(const struct tunnel_options *opt, const struct keeper_
 	struct keeper *k = xnew(struct keeper);
 
 	k->opt = *opt;
+	k->opt.known = k->known;
 	k->events = events;
 	k->ctx = ctx;
 	list_init(&k->retired);

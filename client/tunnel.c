@@ -159,17 +159,37 @@ static void ask_owner(struct tunnel *t)
 		dial_all(t, r);
 }
 
+static void remember(struct tunnel *t)
+{
+	if (!t->opt.known)
+		return;
+	memcpy(t->opt.known[t->edge].ips, t->ips, t->n_ips * sizeof(*t->ips));
+	t->opt.known[t->edge].n = t->n_ips;
+}
+
+static void recall(struct tunnel *t)
+{
+	if (!t->opt.known)
+		return;
+	t->n_ips = t->opt.known[t->edge].n;
+	memcpy(t->ips, t->opt.known[t->edge].ips, t->n_ips * sizeof(*t->ips));
+}
+
 static void on_resolved(void *ctx, int status, const struct ip_addr *ips, size_t n)
 {
 	struct tunnel *t = ctx;
 
 	t->query = NULL;
-	if (status < 0)
+	t->next_ip = 0;
+	t->n_ips = n;
+	memcpy(t->ips, ips, n * sizeof(*ips));
+	if (status < 0) {
 		note_failure(t, CLIENT_EXIT_EDGE, t->opt.edges[t->edge].host,
 			     resolve_status_text(status));
-	memcpy(t->ips, ips, n * sizeof(*ips));
-	t->n_ips = n;
-	t->next_ip = 0;
+		recall(t);
+	} else {
+		remember(t);
+	}
 	ask_owner(t);
 }
 

@@ -19,11 +19,10 @@
 #include "base/compiler.h"
 #include "client/client_credentials.h"
 #include "client/exit_code.h"
+#include "wire/resolve.h"
 
 struct h2_session;
 struct io_loop;
-struct ip_addr;
-struct resolver;
 struct tls_context;
 struct tunnel;
 
@@ -31,6 +30,12 @@ struct tunnel;
 
 enum tunnel_outcome {
 	TUNNEL_WAIT = 1, /* from before_dial: tunnel_go_on() will come */
+};
+
+/* What the last look-up of an edge gave. The empty value is { 0 }. */
+struct tunnel_known {
+	struct ip_addr ips[RESOLVE_MAX];
+	size_t n;
 };
 
 /* All borrowed for the tunnel's lifetime. */
@@ -49,6 +54,12 @@ struct tunnel_options {
 	 */
 	int (*before_dial)(void *ctx, const struct ip_addr *ips, size_t n);
 	void *before_dial_ctx;
+	/*
+	 * @n_edges of them, kept from one tunnel to the next: a name that can't be looked up has
+	 * the addresses that it had last. Name servers may be behind the very tunnel that is
+	 * being made again. NULL: none.
+	 */
+	struct tunnel_known *known;
 };
 
 /* All must be set. None runs before tunnel_start() has returned. */
