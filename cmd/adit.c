@@ -9,6 +9,7 @@ static const struct command rows[] = {
 	{"config", cmd_config, "check or show a config file"},
 	{"connect", cmd_connect, "reach a host through the tunnel, for ssh's ProxyCommand"},
 	{"connections", cmd_connections, "the agent's connections to the edge"},
+	{"down", cmd_down, "end adit up"},
 	{"events", cmd_events, "what happened lately, or happens"},
 	{"log-level", cmd_log_level, "show or set how much the agent logs"},
 	{"proxy", cmd_proxy, "SOCKS5 and HTTP CONNECT for local programs"},
@@ -16,6 +17,7 @@ static const struct command rows[] = {
 	{"routes", cmd_routes, "the routes that the agent advertises"},
 	{"run", cmd_run, "run the agent"},
 	{"status", cmd_status, "state of the tunnel; exit status for monitoring"},
+	{"up", cmd_up, "reach networks behind the edge from every program of this machine"},
 };
 
 static const struct command_set adit = {

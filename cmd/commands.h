@@ -48,6 +48,7 @@ int cmd_cidr(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
+int cmd_down(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
 int cmd_proxy(int argc, char **argv);
@@ -55,6 +56,7 @@ int cmd_reload(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_up(int argc, char **argv);
 
 /* The commands of `adit-edge`; each lives in edge_<family>.c and has a row in adit_edge.c. */
 int edge_cert(int argc, char **argv);

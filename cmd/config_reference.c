@@ -9,12 +9,13 @@
 #include <stdlib.h>
 
 #include "agent/settings.h"
+#include "client/up_settings.h"
 #include "edge/edge_settings.h"
 
 static const char intro[] =
 	"# Configuration\n\n"
 	"<!-- Written by `make docs` from the tables that read the files. Don't edit. -->\n\n"
-	"Both files are YAML without anchors, aliases and tags, at most 1 MiB. A flag beats an\n"
+	"The files are YAML without anchors, aliases and tags, at most 1 MiB. A flag beats an\n"
 	"environment variable, which beats the file, which beats the default. `adit config check`\n"
 	"and `adit-edge config check` name all problems of a file as `file:line: key: reason`;\n"
 	"`config show` prints what is in force. A daemon does not start with a file that has\n"
@@ -26,6 +27,8 @@ int main(void)
 {
 	fputs(intro, stdout);
 	settings_write_reference(stdout);
+	fputc('\n', stdout);
+	up_settings_write_reference(stdout);
 	fputc('\n', stdout);
 	edge_settings_write_reference(stdout);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Steps there, steps back. What was made with privileges (up_setup.c) outlives the loop; what runs
+ * on the loop is closed before the helper takes the routes back, so that nothing is captured that
+ * nobody carries.
+ */
+
+#include "client/up.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "client/up_private.h"
+#include "ctrl/ctrl_server.h"
+#include "wire/tls_crypto.h"
+
+#define HELD_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
+void up_stop(struct up *u, int exit_code)
+{
+	if (u->is_stopping)
+		return;
+	u->is_stopping = true;
+	u->exit_code = exit_code;
+	(void)notify_send("STOPPING=1");
+	uv_stop(&u->loop.uv);
+}
+
+/* ---- the link to the edge ---- */
+
+static void on_up(void *ctx, struct h2_session *session)
+{
+	struct up *u = ctx;
+
+	u->is_connected = true;
+	u->last_error[0] = '\0';
+	up_routes_on_session(u, session);
+}
+
+/* An edge that doesn't know us at the start never will; later the operator may be at work. */
+static bool is_hopeless(const struct up *u, enum client_exit why)
+{
+	return !u->routes.is_up && why == CLIENT_EXIT_CERTIFICATE;
+}
+
+static void on_down(void *ctx, enum client_exit why, const char *text)
+{
+	struct up *u = ctx;
+
+	u->is_connected = false;
+	snprintf(u->last_error, sizeof(u->last_error), "%s", text);
+	if (is_hopeless(u, why))
+		up_stop(u, (int)why);
+}
+
+static const struct keeper_events keeper_events = {
+	.on_up = on_up,
+	.on_down = on_down,
+};
+
+static void make_keeper(struct up *u)
+{
+	struct tunnel_options opt = client_loop_tunnel_options(&u->loop, &u->connect);
+
+	opt.before_dial = up_routes_before_dial;
+	opt.before_dial_ctx = u;
+	u->keeper = keeper_new(&opt, &keeper_events, u);
+}
+
+/* ---- packets ---- */
+
+static void on_broken(void *ctx, int error)
+{
+	struct up *u = ctx;
+
+	log_error("the device is gone or was set down", log_text("device", u->host.device.name),
+		  log_text("reason", strerror(-error)));
+	up_stop(u, CLIENT_EXIT_INTERNAL);
+}
+
+static void on_helper_lost(void *ctx)
+{
+	struct up *u = ctx;
+
+	log_error("the helper that keeps the routes is gone");
+	up_stop(u, CLIENT_EXIT_INTERNAL);
+}
+
+static void fill_nat(struct up *u)
+{
+	const struct up_host *h = &u->host;
+	struct nat_config *n = &u->nat;
+
+	nat_config_init(n);
+	n->v4 = (struct nat_family){
+		.local = h->addresses.local4,
+		.listener = h->addresses.local4,
+		.listener_port = h->ns.listeners.port,
+		.peer = h->addresses.peer4,
+	};
+	n->v6 = (struct nat_family){
+		.local = h->addresses.local6,
+		.listener = h->addresses.local6,
+		.listener_port = h->ns.listeners.port,
+		.peer = h->addresses.peer6,
+	};
+	n->one_device = h->ns.form == PRIVATE_NS_ONE_DEVICE;
+	n->limits.n_tcp = u->settings->max_tcp_flows;
+	n->limits.n_udp = u->settings->max_udp_flows;
+	n->held_bytes_max = HELD_BYTES_MAX;
+	random_bytes(n->hash_seed, sizeof(n->hash_seed));
+}
+
+static int make_capture(struct up *u)
+{
+	const struct capture_options opt = {
+		.loop = u->loop.io,
+		.keeper = u->keeper,
+		.user_fd = u->host.device.fd,
+		.private_fd = u->host.ns.device.fd,
+		.listen4_fd = u->host.ns.listeners.fd4,
+		.listen6_fd = u->host.ns.listeners.fd6,
+		.nat = &u->nat,
+		.token = u->credentials->token,
+		.network_of = up_routes_network_of,
+		.on_broken = on_broken,
+	};
+
+	fill_nat(u);
+	return capture_new(&u->capture, &opt, u);
+}
+
+/* ---- the run ---- */
+
+static void on_signal(void *ctx, int number UNUSED)
+{
+	up_stop(ctx, 0);
+}
+
+static int open_loop(struct up *u)
+{
+	struct diag diag;
+	int r;
+
+	diag_init(&diag, NULL);
+	r = client_loop_init(&u->loop, &u->connect, on_signal, u, &diag);
+	if (r < 0)
+		diag_print(&diag);
+	diag_deinit(&diag);
+	return r;
+}
+
+static int start(struct up *u)
+{
+	int r = net_helper_attach(u->host.helper, &u->loop.uv, on_helper_lost, u);
+
+	if (r == 0)
+		r = up_routes_init(u);
+	make_keeper(u);
+	if (r == 0)
+		r = make_capture(u);
+	if (r == 0)
+		r = up_ctrl_open(u);
+	if (r == 0)
+		r = up_routes_start(u);
+	if (r < 0)
+		log_error("can't start", log_text("reason", strerror(-r)));
+	if (r == 0)
+		keeper_start(u->keeper);
+	return r < 0 ? CLIENT_EXIT_INTERNAL : r;
+}
+
+static void stop(struct up *u)
+{
+	u->is_stopping = true;
+	up_routes_stop(u);
+	capture_free(u->capture);
+	keeper_free(u->keeper);
+	ctrl_server_free(u->ctrl);
+	up_host_stop_helper(u);
+	client_loop_deinit(&u->loop);
+	up_routes_deinit(u);
+}
+
+static int run(struct up *u)
+{
+	int code = up_host_let_go(u);
+
+	if (code != 0)
+		return code;
+	if (open_loop(u) < 0)
+		return CLIENT_EXIT_INTERNAL;
+	u->since_ms = clock_wall_ms();
+	code = start(u);
+	if (code == 0) {
+		uv_run(&u->loop.uv, UV_RUN_DEFAULT);
+		code = u->exit_code;
+	}
+	stop(u);
+	return code;
+}
+
+static int load(struct up *u)
+{
+	struct diag diag;
+	int r;
+
+	diag_init(&diag, u->opt->config_path);
+	r = up_settings_load(&u->settings, u->opt->config_path, &u->opt->overrides, &diag);
+	if (diag.n_items > 0)
+		diag_print(&diag);
+	diag_deinit(&diag);
+	if (r < 0)
+		return UP_EXIT_CONFIG;
+	log_setup(u->settings->log_level, u->settings->log_format);
+	return 0;
+}
+
+int up_run(const struct up_options *opt)
+{
+	struct up u = {.opt = opt};
+	int code = load(&u);
+
+	if (code == 0) {
+		code = up_host_open(&u);
+		if (code == 0)
+			code = run(&u);
+		up_host_close(&u);
+	}
+	client_credentials_free(u.credentials);
+	up_settings_free(u.settings);
+	log_flush();
+	return code;
+}
