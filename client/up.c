@@ -19,6 +19,9 @@
 #include "base/notify.h"
 #include "client/up_private.h"
 #include "ctrl/ctrl_server.h"
+#include "tun/netlink.h"
+#include "tun/netlink_link.h"
+#include "tun/netlink_watch.h"
 #include "wire/tls_crypto.h"
 
 #define HELD_BYTES_MAX ((size_t)4 * 1024 * 1024)
@@ -83,6 +86,31 @@ static void on_broken(void *ctx, int error)
 	log_error("the device is gone or was set down", log_text("device", u->host.device.name),
 		  log_text("reason", strerror(-error)));
 	up_stop(u, CLIENT_EXIT_INTERNAL);
+}
+
+/* False: set down, deleted, or both ways in a moment, after which its routes don't come back. */
+static bool is_device_whole(const struct up *u)
+{
+	CLEANUP(netlink_close) struct netlink *nl = NULL;
+	const struct up_host *h = &u->host;
+	struct netlink_path path;
+	bool is_up;
+
+	if (netlink_open(&nl) < 0)
+		return true;
+	if (netlink_link_is_up(nl, h->device.index, &is_up) == 0 && is_up)
+		return !u->routes.is_up || (netlink_route_get(&h->addresses.peer4, &path) == 0 &&
+					    strcmp(path.interface, h->device.name) == 0);
+	return false;
+}
+
+/* Our own changes are heard, too. */
+static void on_network(void *ctx, const struct netlink_change *change UNUSED)
+{
+	struct up *u = ctx;
+
+	if (!u->is_stopping && !is_device_whole(u))
+		on_broken(u, -ENETDOWN);
 }
 
 static void on_helper_lost(void *ctx)
@@ -167,6 +195,8 @@ static int start(struct up *u)
 	if (r == 0)
 		r = make_capture(u);
 	if (r == 0)
+		r = netlink_watch_new(&u->watch, &u->loop.uv, NETLINK_LINKS, on_network, u);
+	if (r == 0)
 		r = up_ctrl_open(u);
 	if (r == 0)
 		r = up_routes_start(u);
@@ -181,6 +211,7 @@ static void stop(struct up *u)
 {
 	u->is_stopping = true;
 	up_routes_stop(u);
+	netlink_watch_free(u->watch);
 	capture_free(u->capture);
 	keeper_free(u->keeper);
 	ctrl_server_free(u->ctrl);

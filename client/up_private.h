@@ -20,6 +20,7 @@
 #include "tun/tun_numbers.h"
 
 struct ctrl_server;
+struct netlink_watch;
 struct json_t; /* jansson's */
 
 /* What was made with privileges; up_setup.c. */
@@ -64,6 +65,7 @@ struct up {
 	struct up_host host;
 	struct client_loop loop;
 	struct ctrl_server *ctrl;
+	struct netlink_watch *watch; /* NULL: the kernel doesn't tell */
 	struct keeper *keeper;
 	struct capture *capture;
 	struct nat_config nat;

@@ -44,6 +44,31 @@ int netlink_link_set_up(struct netlink *nl, unsigned int index)
 	return err_trace(netlink_transact(nl, change_link(nl, index, IFF_UP)));
 }
 
+static int take_flags(const struct nlmsghdr *nlh, void *data)
+{
+	const struct ifinfomsg *link = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(nlh) < sizeof(*link))
+		return MNL_CB_OK;
+	*(unsigned int *)data = link->ifi_flags;
+	return MNL_CB_STOP;
+}
+
+int netlink_link_is_up(struct netlink *nl, unsigned int index, bool *upp)
+{
+	struct nlmsghdr *nlh = netlink_request(nl, RTM_GETLINK, 0);
+	struct ifinfomsg *link = mnl_nlmsg_put_extra_header(nlh, sizeof(*link));
+	unsigned int flags = 0;
+	int r;
+
+	link->ifi_family = AF_UNSPEC;
+	link->ifi_index = (int)index;
+	r = netlink_ask(nl, nlh, take_flags, &flags);
+	if (r == 0)
+		*upp = flags & IFF_UP;
+	return r;
+}
+
 int netlink_address_add(struct netlink *nl, unsigned int index, const struct ip_addr *ip)
 {
 	struct nlmsghdr *nlh = netlink_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);

@@ -4,16 +4,15 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
+import sys
 
 from support.process import free_port
 from support.waiting import wait_until
 
 CONFIG = """\
 Port {port}
-ListenAddress 127.0.0.1
-HostKey {host_key}
+{listen}HostKey {host_key}
 PidFile none
 AuthorizedKeysFile {authorized}
 UsePAM no
@@ -29,21 +28,24 @@ Subsystem sftp internal-sftp
 
 
 class Sshd:
-    """Started in @case's folder; ssh_options() are common to ssh, scp and sftp."""
+    """Started in @case's folder; ssh_options() are common to ssh, scp and sftp. @prefix goes
+    before its command (a namespace), where it listens on @addresses."""
 
-    def __init__(self, case):
-        self.folder = case.path("sshd")
+    def __init__(self, case, name="sshd", prefix=(), addresses=("127.0.0.1",), port=None):
+        self.folder, self.prefix, self.addresses = case.path(name), list(prefix), addresses
         os.mkdir(self.folder, 0o700)
-        self.port, self.user = free_port(), getpass.getuser()
+        self.port, self.user = port or free_port(), getpass.getuser()
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         self.user_key, host_key = self._key("user"), self._key("host")
         shutil.copy(f"{self.user_key}.pub", self._file("authorized"))
         config = self._file("sshd_config")
         with open(config, "w", encoding="ascii") as f:
-            f.write(CONFIG.format(port=self.port, host_key=host_key,
+            listen = "".join(f"ListenAddress {a}\n" for a in addresses)
+            f.write(CONFIG.format(port=self.port, listen=listen, host_key=host_key,
                                   authorized=self._file("authorized")))
-        self.process = case.start("sshd", [shutil.which("sshd"), "-D", "-e", "-f", config])
+        self.process = case.start(name, self.prefix + [shutil.which("sshd"), "-D", "-e", "-f",
+                                                       config])
         with open(f"{host_key}.pub", encoding="ascii") as f:
             kind, key = f.read().split()[:2]
         with open(self._file("known_hosts"), "w", encoding="ascii") as f:
@@ -59,11 +61,12 @@ class Sshd:
         return path
 
     def _answers(self):
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
-                return s.recv(4) == b"SSH-"
-        except OSError:
-            return False
+        """Asked from where it runs."""
+        code = ("import socket, sys\n"
+                f"s = socket.create_connection(({self.addresses[0]!r}, {self.port}), 5)\n"
+                "sys.exit(s.recv(4) != b'SSH-')\n")
+        return subprocess.run(self.prefix + [sys.executable, "-c", code], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0
 
     def ssh_options(self, proxy_command=None):
         options = ["-F", "none", "-i", self.user_key,
