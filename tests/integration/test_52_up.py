@@ -222,11 +222,14 @@ class LifeTest(UpCase):
         self.assertEqual(self.check("curl", "-s", "-m", "60", url(sites.HOST4)), "a\n")
 
     def test_device_taken_away(self):
-        for what in (("link", "del", "adit0"), ("link", "set", "adit0", "down")):
-            with self.subTest(what=what):
-                up = Up(self, self.lab, name=f"up-{what[1]}").wait_up()
+        for name, script in (("deleted", "link del DEVICE"), ("down", "link set DEVICE down"),
+                             ("flapped", "link set DEVICE down\nlink set DEVICE up")):
+            with self.subTest(name):
+                up = Up(self, self.lab, name=f"up-{name}").wait_up()
                 device = up.status()["host"]["device"]
-                self.net.ip("user", *[device if w == "adit0" else w for w in what])
+                done = self.user("ip", "-batch", "-", input=script.replace("DEVICE", device),
+                                 stdin=None)
+                self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(up.process.wait(), 1)
                 self.assertIn("device is gone or was set down", up.process.log())
                 self.assert_clean()

@@ -44,11 +44,11 @@ class Edge:
         self.case, self.name, self.prefix, self.host = case, name, list(prefix), host
         self.folder = case.path(name)
         self.port = free_port()
-        self.address = f"{host}:{self.port}"
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.socket = os.path.join(self.folder, "edge.sock")
         self.ca_file = os.path.join(self.folder, "ca.pem")
         check([binary("adit-edge"), "init", "--state-directory", self.folder, "--ip", host])
-        self.config = case.write(f"{name}.yml", f"listen: {self.address}\n"
+        self.config = case.write(f"{name}.yml", f"listen: \"{self.address}\"\n"
                                  f"state-directory: {self.folder}\n"
                                  f"control-socket: {self.socket}\n" + settings)
         self.process = None
