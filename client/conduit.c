@@ -14,23 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uv.h>
-
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "client/client_credentials.h"
+#include "client/connect_stream.h"
 #include "wire/h2_session.h"
-#include "wire/h2_stream.h"
-#include "wire/io_loop.h"
 #include "wire/relay.h"
 #include "wire/resolve.h"
 
-/* Longer than an edge waits for its connector, so that its own answer comes first. */
-#define ANSWER_MS 90000
-
-#define AUTHORIZATION_MAX (CLIENT_TOKEN_MAX + 16)
-#define NAME_MAX_SHOWN	  (HOST_NAME_MAX_LEN + ENDPOINT_TEXT_MAX + 8)
+#define NAME_MAX_SHOWN (HOST_NAME_MAX_LEN + ENDPOINT_TEXT_MAX + 8)
 
 enum conduit_state {
 	CONDUIT_STATE_RESOLVING,
@@ -51,10 +43,9 @@ struct conduit {
 	struct ip_addr ips[RESOLVE_MAX];
 	size_t n_ips;
 	size_t next_ip;
-	struct h2_stream *stream; /* while ASKING */
-	struct relay *relay;	  /* while RELAYING */
-	uv_timer_t timer;	  /* for the answer */
-	enum client_exit why;	  /* of the first refusal */
+	struct connect_stream *request; /* while ASKING */
+	struct relay *relay;		/* while RELAYING */
+	enum client_exit why;		/* of the first refusal */
 	char text[CONDUIT_TEXT_MAX];
 };
 
@@ -74,11 +65,6 @@ static void set_state(struct conduit *c, enum conduit_state to)
 
 /* ---- the end ---- */
 
-static void timer_closed_cb(uv_handle_t *handle)
-{
-	free(container_of(handle, struct conduit, timer));
-}
-
 static void close_ends(int in_fd, int out_fd)
 {
 	if (in_fd != out_fd)
@@ -91,19 +77,10 @@ static void end(struct conduit *c, enum client_exit why, const char *text)
 	set_state(c, CONDUIT_STATE_ENDED);
 	/* The reason first: whoever reads our output may end us when it ends. */
 	c->done(c->ctx, why, text);
+	connect_stream_free(c->request);
 	if (!c->opt.on_answer)
 		close_ends(c->in_fd, c->out_fd);
-	uv_close((uv_handle_t *)&c->timer, timer_closed_cb);
-}
-
-static void drop_stream(struct conduit *c)
-{
-	struct h2_stream *stream = steal_ptr(c->stream);
-
-	if (!stream)
-		return;
-	h2_stream_set_events(stream, NULL, NULL);
-	h2_stream_reset(stream, H2_CODE_CANCEL);
+	free(c);
 }
 
 /* "10.0.0.1:22", or "name (10.0.0.1:22)" of the address that is tried. */
@@ -137,25 +114,6 @@ static void end_about_target(struct conduit *c, enum client_exit why, const char
 
 /* ---- refusals ---- */
 
-/* Answers of an edge that doesn't say adit-error. */
-static const struct {
-	const char *status;
-	enum client_exit why;
-} status_rows[] = {
-	{"403", CLIENT_EXIT_NOT_GRANTED},     {"404", CLIENT_EXIT_NO_ROUTE},
-	{"407", CLIENT_EXIT_UNAUTHENTICATED}, {"503", CLIENT_EXIT_CONNECTOR_DOWN},
-	{"504", CLIENT_EXIT_TIMEOUT},
-};
-
-static enum client_exit exit_of_status(const char *status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(status_rows); i++) {
-		if (strcmp(status, status_rows[i].status) == 0)
-			return status_rows[i].why;
-	}
-	return CLIENT_EXIT_EDGE_FAULT;
-}
-
 /* Another address of the same name may do better, unless it's about us or the edge. */
 static bool is_about_address(enum client_exit why)
 {
@@ -170,7 +128,7 @@ static void refused(struct conduit *c, enum client_exit why, const char *reason)
 {
 	char target[NAME_MAX_SHOWN];
 
-	uv_timer_stop(&c->timer);
+	connect_stream_free(steal_ptr(c->request));
 	if (!c->text[0]) {
 		c->why = why;
 		snprintf(c->text, sizeof(c->text), "%s: %s", show_target(c, target), reason);
@@ -198,7 +156,7 @@ static void on_relay_done(void *ctx, const struct relay_result *result)
 			 reasons[result->end]);
 }
 
-static int start_relay(struct conduit *c, struct h2_stream *stream)
+static int start_relay(struct conduit *c)
 {
 	int in_fd = c->in_fd;
 	int out_fd = c->out_fd;
@@ -208,102 +166,59 @@ static int start_relay(struct conduit *c, struct h2_stream *stream)
 		return err_trace(r);
 	c->in_fd = -1;
 	c->out_fd = -1;
-	return relay_new_fd(&c->relay, c->opt.loop, in_fd, out_fd, stream, RELAY_HALF_CLOSE,
-			    on_relay_done, c);
+	return connect_stream_join(steal_ptr(c->request), in_fd, out_fd, on_relay_done, c,
+				   &c->relay);
 }
 
 static void accepted(struct conduit *c)
 {
-	struct h2_stream *stream = steal_ptr(c->stream);
-	int r = start_relay(c, stream);
+	int r = start_relay(c);
 
-	if (r == 0) {
+	if (r == 0)
 		set_state(c, CONDUIT_STATE_RELAYING);
-		return;
-	}
-	c->stream = stream;
-	drop_stream(c);
-	end_about_target(c, CLIENT_EXIT_INTERNAL, strerror(-r));
+	else
+		end_about_target(c, CLIENT_EXIT_INTERNAL, strerror(-r));
 }
 
-static void on_response(void *ctx, struct h2_stream *stream UNUSED, const struct h2_headers *hdrs)
+static void on_answer(void *ctx, const struct connect_answer *answer)
 {
-	const char *status = h2_headers_get(hdrs, ":status");
-	const char *error = h2_headers_get(hdrs, HDR_ADIT_ERROR);
-	enum stream_error e = stream_error_parse(error);
 	struct conduit *c = ctx;
-	char reason[64];
 
-	uv_timer_stop(&c->timer);
-	if (status && status[0] == '2') {
+	if (answer->why == CLIENT_EXIT_OK)
 		accepted(c);
-		return;
-	}
-	drop_stream(c);
-	if (e != STREAM_ERROR_NONE) {
-		refused(c, client_exit_of_stream_error(e), stream_error_info(e)->text);
-		return;
-	}
-	snprintf(reason, sizeof(reason), "the edge answered %.3s", status ? status : "nothing");
-	refused(c, exit_of_status(status ? status : ""), reason);
+	else
+		refused(c, answer->why, answer->text);
 }
 
-static void on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
+/* Accepted streams are joined at once, so there is none to be lost in between. */
+static void on_lost(void *ctx)
 {
-	struct conduit *c = ctx;
-
-	c->stream = NULL;
-	refused(c, CLIENT_EXIT_CUT, "the connection to the edge was lost before it answered");
+	end_about_target(ctx, CLIENT_EXIT_CUT, "the connection to the edge was lost");
 }
 
-static void on_answer_timeout(uv_timer_t *timer)
-{
-	struct conduit *c = container_of(timer, struct conduit, timer);
-
-	drop_stream(c);
-	refused(c, CLIENT_EXIT_EDGE_FAULT, "the edge did not answer");
-}
-
-static const struct h2_stream_events stream_events = {
-	.on_response = on_response,
-	.on_closed = on_closed,
+static const struct connect_stream_events stream_events = {
+	.on_answer = on_answer,
+	.on_lost = on_lost,
 };
-
-static int open_stream(struct conduit *c, struct h2_session *session, const char *authority)
-{
-	char authorization[AUTHORIZATION_MAX];
-	struct h2_header headers[] = {
-		{.name = ":method", .value = "CONNECT"},
-		{.name = ":authority", .value = authority},
-		{.name = "proxy-authorization", .value = authorization, .secret = true},
-		{.name = HDR_VIRTUAL_NETWORK, .value = c->opt.network},
-	};
-	int r;
-
-	snprintf(authorization, sizeof(authorization), "Bearer %s", c->opt.token);
-	r = h2_stream_open(session, &c->stream, headers,
-			   ARRAY_SIZE(headers) - (c->opt.network ? 0 : 1), false, &stream_events,
-			   c);
-	explicit_bzero(authorization, sizeof(authorization));
-	return r;
-}
 
 static void ask_next(struct conduit *c)
 {
-	struct h2_session *session = c->opt.session(c->opt.session_ctx);
-	struct endpoint ep = {.ip = c->ips[c->next_ip], .port = c->opt.port};
-	char authority[ENDPOINT_TEXT_MAX];
+	const struct connect_stream_options opt = {
+		.loop = c->opt.loop,
+		.session = c->opt.session(c->opt.session_ctx),
+		.target = {.ip = c->ips[c->next_ip], .port = c->opt.port},
+		.network = c->opt.network,
+		.token = c->opt.token,
+	};
 	int r = -ENOTCONN;
 
 	set_state(c, CONDUIT_STATE_ASKING);
 	c->next_ip++;
-	if (session)
-		r = open_stream(c, session, endpoint_format(&ep, authority));
-	if (r == 0)
-		uv_timer_start(&c->timer, on_answer_timeout, ANSWER_MS, 0);
-	else if (r == H2_E_LIMIT)
+	if (opt.session)
+		r = connect_stream_new(&c->request, &opt, &stream_events, c);
+	if (r == H2_E_LIMIT)
 		refused(c, CLIENT_EXIT_LIMIT, "the edge takes no more streams from us");
-	else
+	else if (r != 0)
 		refused(c, CLIENT_EXIT_CUT, "the connection to the edge is gone");
 }
 
@@ -344,7 +259,6 @@ int conduit_start(struct conduit **cp, const struct conduit_options *opt, int in
 	}
 	c->in_fd = in_fd;
 	c->out_fd = out_fd;
-	uv_timer_init(opt->loop->uv, &c->timer);
 	*cp = c;
 	return 0;
 }
@@ -356,6 +270,5 @@ void conduit_abort(struct conduit *c)
 		return;
 	}
 	resolve_cancel(c->query);
-	drop_stream(c);
 	end_about_target(c, CLIENT_EXIT_CUT, "aborted");
 }
