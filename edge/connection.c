@@ -354,22 +354,34 @@ static json_t *uuid_json(const struct uuid *u)
 	return json_string(uuid_format(u, text));
 }
 
-static void refresh_last_read(void *ctx UNUSED, struct registry_entry *entry)
+static bool takes_datagrams(const struct connection *c)
 {
+	const struct h2_session *session = c->is_adit ? link_session(c->link) : NULL;
+
+	return session && h2_session_peer_allows_connect_protocol(session);
+}
+
+static void refresh(void *ctx, struct registry_entry *entry)
+{
+	const struct connection *c = connection_of_entry(entry);
+	const struct registry_query *query = ctx;
 	struct link_stats stats;
 
-	/* Only among suspect ones it matters. */
+	if (query->datagrams)
+		entry->takes_datagrams = takes_datagrams(c);
+	/* Only among suspect ones the rest matters. */
 	if (!entry->suspect)
 		return;
-	link_get_stats(connection_of_entry(entry)->link, &stats);
+	link_get_stats(c->link, &stats);
 	entry->last_read_ms = stats.last_read_ms;
 }
 
 struct connection *connection_pick(struct edge *e, const struct registry_query *query)
 {
+	struct registry_query q = *query;
 	struct registry_entry *entry;
 
-	registry_each(e->registry, query->tunnel, refresh_last_read, NULL);
+	registry_each(e->registry, q.tunnel, refresh, &q);
 	entry = registry_pick(e->registry, query);
 	return entry ? connection_of_entry(entry) : NULL;
 }

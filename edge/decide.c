@@ -78,12 +78,11 @@ static enum stream_error ask_grants(const struct edge_client *c, struct decision
 
 static enum stream_error find_way(const struct edge_model *m, struct decision *d)
 {
-	const struct route *r =
-		route_table_match(edge_model_routes(m), &d->vnet, &d->destination.ip);
+	const struct route *r = edge_model_route_to(m, &d->vnet, &d->destination.ip);
 	enum decision_layer granted = d->layer;
 
 	d->layer = DECISION_LAYER_ROUTE;
-	if (!r || !covers(&r->prefix, &d->destination.ip))
+	if (!r)
 		return STREAM_ERROR_NO_ROUTE;
 	d->route = *r;
 	d->n_connectors = edge_route_connectors(m, r, d->connectors);

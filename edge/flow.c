@@ -278,17 +278,6 @@ static const struct h2_stream_events agent_events = {
 	.on_closed = agent_on_closed,
 };
 
-static void refresh_entry(void *ctx UNUSED, struct registry_entry *entry)
-{
-	struct link_stats stats;
-
-	entry->takes_datagrams = flow_request_takes_datagrams(connection_of_entry(entry));
-	if (!entry->suspect)
-		return;
-	link_get_stats(connection_of_entry(entry)->link, &stats);
-	entry->last_read_ms = stats.last_read_ms;
-}
-
 static struct connection *pick_connection(struct flow *f)
 {
 	const struct registry_query query = {
@@ -299,11 +288,8 @@ static struct connection *pick_connection(struct flow *f)
 		.n_tried = f->n_tried,
 		.datagrams = f->decision.transport != TRANSPORT_TCP,
 	};
-	struct registry_entry *entry;
 
-	registry_each(f->edge->registry, query.tunnel, refresh_entry, NULL);
-	entry = registry_pick(f->edge->registry, &query);
-	return entry ? connection_of_entry(entry) : NULL;
+	return connection_pick(f->edge, &query);
 }
 
 static int open_agent_stream(struct flow *f, struct connection *c)

@@ -88,13 +88,6 @@ int flow_request_accept(const struct flow *f)
 
 /* ---- who can ---- */
 
-bool flow_request_takes_datagrams(const struct connection *c)
-{
-	struct h2_session *session = link_session(c->link);
-
-	return c->is_adit && session && h2_session_peer_allows_connect_protocol(session);
-}
-
 struct census {
 	const struct flow *flow;
 	bool has_any; /* connections that would take a TCP stream */

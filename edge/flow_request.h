@@ -23,8 +23,5 @@ int flow_request_open(struct flow *f, struct connection *c, const struct h2_stre
 /* 200 to the client. 0 or -errno. */
 int flow_request_accept(const struct flow *f);
 
-/* True if datagram streams can be opened on @c. */
-bool flow_request_takes_datagrams(const struct connection *c);
-
 /* The error of a flow that no connection could be asked for. */
 enum stream_error flow_request_why_nobody(const struct flow *f);
