@@ -57,6 +57,7 @@ CHECKS = {
     "root": lambda: os.geteuid() == 0,
     "pty": _has_pty,
     "netns": lambda: _runs("unshare", "--net", "ip", "link", "set", "lo", "up"),
+    "nft": lambda: _runs("unshare", "--net", "nft", "add", "table", "inet", "t"),
     "tun": lambda: os.access("/dev/net/tun", os.R_OK | os.W_OK),
     "sshd": lambda: all(shutil.which(p) for p in ("sshd", "ssh", "scp", "sftp", "ssh-keygen")),
     "capnp": lambda: shutil.which("capnp") is not None,

@@ -122,8 +122,9 @@ class Lab:
     """Edge, an agent per site, and a user's credentials, all Healthy. Site a is in the edge's
     default network, site b in the virtual network "staging"."""
 
-    def __init__(self, case, sites, edge_settings="", networks=None, sites_up=("a", "b")):
-        self.case, self.sites = case, sites
+    def __init__(self, case, sites, edge_settings="", networks=None, sites_up=("a", "b"),
+                 agent_settings=""):
+        self.case, self.sites, self.agent_settings = case, sites, agent_settings
         self.edge = adit.Edge(case, host=sites.edge_ip, prefix=sites.prefix("edge"),
                               settings=edge_settings).start()
         self.edge.admin("vnet", "add", "staging")
@@ -146,7 +147,7 @@ class Lab:
             self.edge.admin("client", "grant", "add", "ann", network, *extra)
         agent = adit.Agent(self.case, self.edge.address, self.edge.ca_file, path,
                            self.routes(site, networks), name=f"agent-{site}",
-                           prefix=self.sites.prefix(site))
+                           settings=self.agent_settings, prefix=self.sites.prefix(site))
         agent.start().wait_state("Healthy")
         agent.wait_accepted()
         self.agents[site] = agent
