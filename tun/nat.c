@@ -232,7 +232,7 @@ static void expire(struct nat *nat, struct nat_flow *f, uint64_t now_ms)
 			now_ms, NULL);
 		return;
 	}
-	answer = (struct nat_frame){nat->out, nat_tcp_refusal(nat, f, NAT_UNREACHABLE)};
+	answer = (struct nat_frame){nat->out, nat_tcp_refusal(nat, f, NAT_UNREACHABLE, now_ms)};
 	nat_end(nat, f, NAT_END_TIME_LIMIT, now_ms, &answer);
 }
 

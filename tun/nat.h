@@ -16,7 +16,8 @@
  *
  * TCP   a first SYN is held (NAT_HOLD) until nat_admit() or nat_refuse() says what became of the
  *       question; SYNs sent again meanwhile are dropped, so one connection asks once. After 30 s
- *       the application hears "host unreachable".
+ *       the application hears "host unreachable". Linux sends the SYN once more when it hears
+ *       such an error (RFC 6069): for NAT_TOLD_MS that is no new question.
  * UDP   datagrams come out (NAT_DATAGRAM), answers are made by nat_build_udp().
  * ping  echo requests come out (NAT_ECHO), answers are made by nat_build_echo(): only when the far
  *       side answered, or a dead host looks alive.
@@ -85,6 +86,7 @@ struct nat_config {
 void nat_config_init(struct nat_config *c);
 
 #define NAT_EVICT_IDLE_MS 10000
+#define NAT_TOLD_MS	  1000
 
 /* Why the engine ended a flow. */
 enum nat_end {

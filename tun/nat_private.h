@@ -8,12 +8,24 @@
 #include "tun/packet.h"
 #include "tun/packet_build.h"
 
+/* A connection whose application was just told by ICMP that it can't be had. */
+struct nat_told {
+	struct flow_key key;
+	uint32_t isn;
+	uint64_t until_ms;
+};
+
+/* More than one nat_tick() makes. */
+#define NAT_TOLD_MAX (2 * NAT_TICK_MAX)
+
 struct nat {
 	struct nat_config config;
 	const struct nat_events *events;
 	struct flow_table *table;
 	struct nat_stats stats;
 	size_t held_bytes;
+	struct nat_told told[NAT_TOLD_MAX]; /* a ring, the last one is before n_told */
+	unsigned int n_told;
 	uint8_t out[PACKET_FRAME_MAX];
 };
 
@@ -44,8 +56,8 @@ struct packet_icmp nat_icmp_for(bool is_v6, enum nat_refusal why);
 
 void nat_tcp_from_a(struct nat_pass *pass);
 void nat_tcp_from_b(struct nat_pass *pass);
-/* What a HELD flow's application hears, into nat->out; the length. */
-size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why);
+/* What a HELD flow's application hears, into nat->out; the length. Its SYN is known from now on. */
+size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why, uint64_t now_ms);
 
 void nat_udp_from_a(struct nat_pass *pass);
 void nat_echo_from_a(struct nat_pass *pass);

@@ -145,10 +145,37 @@ static void packet_of_held(struct nat_pass *pass, struct nat_flow *f)
 	}
 }
 
+/* Newest first: the rest is older than the first that is too old. */
+static bool was_told(const struct nat_pass *pass)
+{
+	const struct nat *nat = pass->nat;
+
+	for (unsigned int i = 1; i <= NAT_TOLD_MAX; i++) {
+		const struct nat_told *t = &nat->told[(nat->n_told - i) % NAT_TOLD_MAX];
+
+		if (t->until_ms <= pass->now_ms)
+			break;
+		if (t->isn == pass->p.tcp_seq && memcmp(&t->key, &pass->key, sizeof(t->key)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void remember_told(struct nat *nat, const struct nat_flow *f, uint64_t now_ms)
+{
+	nat->told[nat->n_told++ % NAT_TOLD_MAX] = (struct nat_told){
+		.key = f->key,
+		.isn = f->isn,
+		.until_ms = now_ms + NAT_TOLD_MS,
+	};
+}
+
 static void packet_of_nobody(struct nat_pass *pass)
 {
 	if (!nat_source_is_local(pass)) {
 		nat_drop(pass, DROP_FOREIGN);
+	} else if (is_first_syn(&pass->p) && was_told(pass)) {
+		nat_drop(pass, DROP_HELD_AGAIN);
 	} else if (is_first_syn(&pass->p)) {
 		hold(pass);
 	} else if (pass->p.tcp_flags & PACKET_TCP_RST) {
@@ -221,7 +248,7 @@ void nat_admit(struct nat *nat, struct nat_flow *flow, uint64_t now_ms, struct n
 	*framep = (struct nat_frame){nat->out, n};
 }
 
-size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why)
+size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why, uint64_t now_ms)
 {
 	struct packet p;
 
@@ -229,6 +256,7 @@ size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why
 	view_held(f->held, f->n_held, &p);
 	if (why == NAT_REFUSED)
 		return packet_build_rst(nat->out, &p);
+	remember_told(nat, f, now_ms);
 	packet_finish_checksum(&p); /* the quote should be what a network would have seen */
 	return packet_build_icmp(nat->out, nat_family_of(nat, p.is_v6)->peer.bytes,
 				 nat_icmp_for(p.is_v6, why), &p);
@@ -237,7 +265,7 @@ size_t nat_tcp_refusal(struct nat *nat, struct nat_flow *f, enum nat_refusal why
 void nat_refuse(struct nat *nat, struct nat_flow *flow, enum nat_refusal why, uint64_t now_ms,
 		struct nat_frame *framep)
 {
-	*framep = (struct nat_frame){nat->out, nat_tcp_refusal(nat, flow, why)};
+	*framep = (struct nat_frame){nat->out, nat_tcp_refusal(nat, flow, why, now_ms)};
 	nat->stats.refused++;
 	nat_forget(nat, flow, now_ms);
 }

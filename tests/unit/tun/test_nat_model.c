@@ -15,6 +15,7 @@
 #define PORT_0	  2000
 #define N_PORTS	  7
 #define FLOWS_MAX 32
+#define TOLD_MAX  256
 
 struct tuple {
 	unsigned int family, kind, src, dst, sport, dport;
@@ -30,6 +31,13 @@ struct model_flow {
 	struct nat_flow *real;
 };
 
+/* An ICMP error was the answer: for a second the same SYN is no new question. */
+struct told {
+	struct tuple tuple;
+	uint32_t isn;
+	uint64_t until_ms;
+};
+
 struct model {
 	struct nat_world *w;
 	struct model_flow flows[FLOWS_MAX];
@@ -37,6 +45,8 @@ struct model {
 	uint16_t ports[2][N_PORTS]; /* free, oldest first */
 	size_t n_ports[2];
 	unsigned int gone_expected;
+	struct told told[TOLD_MAX];
+	size_t n_told;
 };
 
 static const char *const sources[2][2] = {{L4, "10.9.9.9"}, {L6, "fd09::9"}};
@@ -75,6 +85,21 @@ static size_t count_held(const struct model *m)
 	for (size_t i = 0; i < m->n; i++)
 		n += m->flows[i].state == FLOW_STATE_HELD;
 	return n;
+}
+
+static void model_tell(struct model *m, const struct model_flow *f)
+{
+	m->told[m->n_told++ % TOLD_MAX] = (struct told){f->tuple, f->isn, m->w->now + NAT_TOLD_MS};
+}
+
+static bool was_told(const struct model *m, const struct tuple *t, uint32_t seq)
+{
+	for (size_t i = 0; i < TOLD_MAX; i++) {
+		if (m->told[i].until_ms > m->w->now && m->told[i].isn == seq &&
+		    memcmp(&m->told[i].tuple, t, sizeof(*t)) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void model_remove(struct model *m, struct model_flow *f)
@@ -155,6 +180,8 @@ static void new_tcp(struct model *m, const struct tuple *t, unsigned int flags, 
 
 	if (t->src == 1) {
 		expect_drop(m, DROP_FOREIGN);
+	} else if (is_syn && was_told(m, t, seq)) {
+		expect_drop(m, DROP_HELD_AGAIN);
 	} else if (!is_syn && (flags & TCP_RST)) {
 		expect_drop(m, DROP_NO_FLOW);
 	} else if (!is_syn) {
@@ -324,6 +351,7 @@ static void step_answer(struct model *m)
 {
 	struct model_flow *f = m->n ? &m->flows[pick((unsigned int)m->n)] : NULL;
 	struct nat_frame frame;
+	enum nat_refusal why;
 
 	if (!f || f->state != FLOW_STATE_HELD)
 		return;
@@ -336,7 +364,10 @@ static void step_answer(struct model *m)
 		f->used_ms = m->w->now;
 		return;
 	}
-	nat_refuse(m->w->nat, f->real, (enum nat_refusal)pick(NAT_REFUSAL_N), m->w->now, &frame);
+	why = (enum nat_refusal)pick(NAT_REFUSAL_N);
+	nat_refuse(m->w->nat, f->real, why, m->w->now, &frame);
+	if (why != NAT_REFUSED)
+		model_tell(m, f);
 	assert_true(frame_sums_are_right(frame.bytes, frame.n));
 	model_remove(m, f);
 }
@@ -370,6 +401,8 @@ static void on_gone_in_tick(void *ctx, struct nat_flow *flow, enum nat_end why,
 	assert_non_null(f);
 	assert_true(is_over(telling, f));
 	assert_int_equal(answer != NULL, f->state == FLOW_STATE_HELD);
+	if (answer)
+		model_tell(telling, f);
 	model_gone(telling, f,
 		   f->state == FLOW_STATE_HELD	   ? NAT_END_TIME_LIMIT
 		   : f->state == FLOW_STATE_CLOSED ? NAT_END_CLOSED

@@ -198,8 +198,8 @@ static void test_refusals(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 4 * ARRAY_SIZE(rows); i++) {
 		bool is_v6 = i & 1;
-		struct shape s4 = {APP4, .flags = TCP_SYN, .partial = i & 2};
-		struct shape s6 = {APP6, .flags = TCP_SYN, .partial = i & 2};
+		struct shape s4 = {APP4, .flags = TCP_SYN, .seq = i, .partial = i & 2};
+		struct shape s6 = {APP6, .flags = TCP_SYN, .seq = i, .partial = i & 2};
 		const uint8_t *want = is_v6 ? rows[i / 4].v6 : rows[i / 4].v4;
 		struct nat_frame frame;
 		struct frame held;
@@ -281,6 +281,29 @@ static void test_held_too_long(void **state)
 	assert_int_equal(l4_of(w->answer.bytes)[0], 3);
 	assert_int_equal(l4_of(w->answer.bytes)[1], 1);
 	assert_int_equal(nat_held_bytes(w->nat), 0);
+}
+
+/* RFC 6069: the kernel sends its SYN again because of the error, and then gives up. */
+static void test_told_is_no_question(void **state)
+{
+	WORLD(w);
+	struct nat_frame frame;
+
+	(void)state;
+	FEED_A(w, APP4, .flags = TCP_SYN, .seq = 3);
+	nat_tick(w->nat, w->now += 30000);
+	assert_int_equal(w->why, NAT_END_TIME_LIMIT);
+	assert_int_equal(FEED_A(w, APP4, .flags = TCP_SYN, .seq = 3), NAT_DROP);
+	assert_int_equal(w->v.drop, DROP_HELD_AGAIN);
+	FEED_A(w, APP6, .flags = TCP_SYN, .seq = 3);
+	nat_refuse(w->nat, w->v.flow, NAT_NO_ROUTE, w->now, &frame);
+	assert_int_equal(FEED_A(w, APP6, .flags = TCP_SYN, .seq = 3), NAT_DROP);
+	assert_int_equal(FEED_A(w, APP4, .flags = TCP_SYN, .seq = 3), NAT_DROP);
+	assert_int_equal(nat_stats(w->nat)->asked, 2);
+	/* Another connection, and one whose application didn't hear it. */
+	assert_int_equal(FEED_A(w, APP4, .flags = TCP_SYN, .seq = 4), NAT_HOLD);
+	w->now += NAT_TOLD_MS;
+	assert_int_equal(FEED_A(w, APP6, .flags = TCP_SYN, .seq = 3), NAT_HOLD);
 }
 
 static void test_reset_while_held(void **state)
@@ -580,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_quote_is_bounded),
 		cmocka_unit_test(test_refused_is_a_reset),
 		cmocka_unit_test(test_held_too_long),
+		cmocka_unit_test(test_told_is_no_question),
 		cmocka_unit_test(test_reset_while_held),
 		cmocka_unit_test(test_held_is_bounded),
 		cmocka_unit_test(test_packets_of_no_flow),
