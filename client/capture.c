@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "client/capture_private.h"
 #include "routing/prefix_set.h"
+#include "tun/netlink_addr_get.h"
 #include "tun/packet.h"
 #include "wire/io_loop.h"
 
@@ -29,6 +30,8 @@
 #define ACCEPTS_PER_TURN 64
 /* Time limits are in seconds: no need to look more often. */
 #define TICK_MIN_MS 100
+
+#define SOURCE_KNOWN_MS 1000
 
 uint64_t capture_now_ms(const struct capture *c)
 {
@@ -55,6 +58,21 @@ enum nat_refusal capture_refusal(enum stream_error error)
 	};
 
 	return of[error];
+}
+
+/* A machine that forwards sends them in bursts: each second one question per source in a row. */
+bool capture_source_is_local(void *capture, const struct ip_addr *source)
+{
+	struct capture *c = capture;
+	struct capture_source *last = &c->last_source;
+	uint64_t now_ms = capture_now_ms(c);
+
+	if (now_ms < last->until_ms && ip_equal(source, &last->ip))
+		return last->is_local;
+	*last = (struct capture_source){.ip = *source, .until_ms = now_ms + SOURCE_KNOWN_MS};
+	if (netlink_address_exists(source, &last->is_local) < 0)
+		last->is_local = false;
+	return last->is_local;
 }
 
 /* ---- writing ---- */

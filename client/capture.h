@@ -77,6 +77,12 @@ void capture_free(struct capture *c);
  */
 void capture_leave(struct capture *c, const struct prefix_set *captured);
 
+/*
+ * For nat_config.is_local, where applications are in this process's network namespace: an address
+ * of this machine. False as well if the kernel can't be asked.
+ */
+bool capture_source_is_local(void *capture, const struct ip_addr *source);
+
 /* For capture_local: @data goes to the application of @flow, from where it sent to. */
 void capture_answer(struct capture *c, struct nat_flow *flow, const uint8_t *data, size_t n);
 

@@ -24,6 +24,13 @@ struct capture_listener {
 	bool is_v6;
 };
 
+/* The last address that was asked about. */
+struct capture_source {
+	struct ip_addr ip;
+	uint64_t until_ms;
+	bool is_local;
+};
+
 struct capture {
 	struct capture_options opt;
 	void *ctx;
@@ -38,6 +45,7 @@ struct capture {
 	struct list arriving;  /* struct tcp_flow: admitted, by time, not accepted yet */
 	struct list passes;    /* struct datagram_pass */
 	struct capture_counts counts;
+	struct capture_source last_source;
 	uint64_t n_write_failures;
 	uint8_t *frame; /* what was read, PACKET_FRAME_MAX */
 	uint8_t *echo;	/* a sequence number and the payload behind it */

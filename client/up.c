@@ -143,6 +143,7 @@ static void fill_nat(struct up *u)
 	n->limits.n_tcp = u->settings->max_tcp_flows;
 	n->limits.n_udp = u->settings->max_udp_flows;
 	n->held_bytes_max = HELD_BYTES_MAX;
+	n->is_local = capture_source_is_local;
 	random_bytes(n->hash_seed, sizeof(n->hash_seed));
 }
 

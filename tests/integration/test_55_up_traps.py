@@ -244,6 +244,25 @@ class LanTest(TrapCase):
         self.assertEqual(self.fetch(Lan.NEIGHBOUR), "far\n")
         self.assertEqual(up.status()["routes"]["local_networks"], [])
 
+    def test_other_sources(self):
+        """A program may bind to another address of this machine; other machines' packets that
+        come here to be forwarded are not taken."""
+        self.net.ip("user", "addr", "add", "192.0.2.7/32", "dev", "lo")
+        self.net.ip("user", "-6", "addr", "add", "2001:db8:7::7/128", "dev", "lo", "nodad")
+        up = self.start_up()
+        for host, own in zip(HOSTS, ("192.0.2.7", "2001:db8:7::7")):
+            self.assertEqual(self.python(CONNECT, host, "7", own), "ok")
+        self.assertEqual(self.python(UDP_ERROR.replace("s.connect", "s.bind((sys.argv[3], 0))\n"
+                                                       "s.connect"),
+                                     sites.HOST4, "9", "192.0.2.7"), "ECONNREFUSED")
+        self.net.sysctl("user", "net/ipv4/ip_forward", 1)
+        self.net.ip("lan", "route", "add", "10.0.0.0/25", "via", Lan.OWN)
+        asked = up.status()["flows"]["asked"]
+        self.background("foreign", CONNECT, sites.HOST4, "7", role="lan")
+        wait_until(lambda: self.dropped(up, "source address not local") > 0,
+                   "the forwarded packet to be refused", show=lambda: str(up.status()))
+        self.assertEqual(up.status()["flows"]["asked"], asked)
+
 
 class HeldTest(TrapCase):
     edge_settings = "access-log: TMP/access.log\n"
