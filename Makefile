@@ -33,13 +33,12 @@ install:
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 bench: release
-	@cmake --build --preset release --target bench-routes udp_load -- --quiet
+	@cmake --build --preset release --target bench-routes bench-bulk udp_load -- --quiet
 	@build/release/bench/bench-routes
 	@bench/run build/release/cmd
-	@echo
 	@bench/reload.py build/release/cmd
-	@echo
 	@bench/udp.py build/release/cmd
+	@bench/up.py build/release
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
