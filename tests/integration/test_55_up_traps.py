@@ -271,7 +271,7 @@ class HeldTest(TrapCase):
     def lines(self, target):
         with open(self.path("access.log"), encoding="utf-8") as f:
             rows = [json.loads(line) for line in f]
-        return [row for row in rows if row["target"].startswith(target)]
+        return [row for row in rows if target in row["target"]]
 
     def wait_held(self, up, n):
         wait_until(lambda: self.dropped(up, "SYN sent again while held") >= n,
@@ -315,7 +315,10 @@ while True:
         flows = up.status()["flows"]
         self.assertEqual((flows["asked"], flows["held"], flows["tcp"]), (2, 0, 0))
         # The question is taken back, so nobody dials any more.
-        wait_until(lambda: self.lines(HOLE4) and self.lines(HOLE6), "the edge to end them")
+        for hole in (HOLE4, HOLE6):
+            wait_until(lambda: self.lines(hole), "the edge to end it")
+            self.assertEqual([row["result"] for row in self.lines(hole)],
+                             ["given up by the client"])
 
 
 class ErrorsTest(TrapCase):
