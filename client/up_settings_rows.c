@@ -248,7 +248,7 @@ static const struct schema_row rows[] = {
 		.min = 1,
 		.max = 32768,
 		.fallback = "4096",
-		.doc = "TCP connections at one time; more are answered as unreachable.",
+		.doc = "TCP connections at one time; more wait until others end.",
 	},
 	{
 		.key = "max-udp-flows",
