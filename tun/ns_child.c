@@ -94,9 +94,8 @@ static const char *find_obstacle(void)
 }
 
 /* In two steps: AppArmor may let us into a user namespace and then give no right there. */
-static int enter(const struct ns_child_plan *plan, struct diag *d)
+static int enter_user(int flags, struct diag *d)
 {
-	int flags = CLONE_NEWNET | (plan->mounts ? CLONE_NEWNS : 0);
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	int r = 0;
@@ -111,6 +110,15 @@ static int enter(const struct ns_child_plan *plan, struct diag *d)
 		return r;
 	}
 	return map_ids(uid, gid, d);
+}
+
+static int enter(const struct ns_child_plan *plan, struct diag *d)
+{
+	int flags = CLONE_NEWNET | (plan->mounts ? CLONE_NEWNS : 0);
+
+	if (plan->own_rights && unshare(flags) == 0)
+		return 0;
+	return enter_user(flags, d);
 }
 
 static void first_text(const struct diag *d, char text[NS_CHILD_REASON_MAX])

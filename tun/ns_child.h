@@ -9,8 +9,8 @@
  * descriptors and bytes come back to the parent. Then it ends, or with @proceed waits for the
  * parent's ns_child_go(). Fork rules hold: call it while the process has one thread.
  *
- * The user and group of the caller are mapped to themselves and nothing else is: files of others
- * appear as nobody's in there.
+ * In the user namespace the user and group of the caller are mapped to themselves and nothing else
+ * is: files of others appear as nobody's in there.
  */
 
 #include <stdbool.h>
@@ -33,7 +33,12 @@ struct ns_child_result {
 };
 
 struct ns_child_plan {
-	bool mounts; /* a mount namespace, too, whose changes don't get out */
+	bool mounts; /* a mount namespace, too, which the child has to make private */
+	/*
+	 * Where CAP_SYS_ADMIN is there, no user namespace: ids and capabilities stay as they are,
+	 * also for what the child executes.
+	 */
+	bool own_rights;
 	/*
 	 * Runs in the child, inside. Fills @result, and may fill @d for the user. 0 or -errno.
 	 * Descriptors that it doesn't hand over vanish with the child.

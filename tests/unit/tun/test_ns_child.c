@@ -5,10 +5,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "own_namespace.h"
@@ -38,6 +40,15 @@ static struct report look(void)
 {
 	return (struct report){namespace_of("user"), namespace_of("net"), namespace_of("mnt"),
 			       getuid(), getgid()};
+}
+
+static bool has_sys_admin(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return syscall(SYS_capget, &header, sets) == 0 &&
+	       sets[0].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
 }
 
 /* Hands over both ends of a pipe with a word in it. */
@@ -115,6 +126,25 @@ static void test_hands_descriptors_back(void **state)
 	result.n_fds = 1;
 	assert_int_equal(read(result.fds[0], word, sizeof(word)), 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	ns_child_result_close(&result);
+}
+
+static void test_own_rights_need_no_user_namespace(void **state)
+{
+	struct ns_child_plan plan = {.own_rights = true, .set_up = set_up};
+	struct ns_child_result result;
+	struct report here = look();
+	struct report there;
+
+	(void)state;
+	assert_int_equal(ns_child_start(&plan, NULL, &result, NULL), 0);
+	memcpy(&there, result.bytes, sizeof(there));
+	assert_true(there.net != here.net);
+	/* Without the right to it there is one after all. */
+	if (has_sys_admin())
+		assert_true(there.user == here.user);
+	else
+		assert_true(there.user != here.user);
 	ns_child_result_close(&result);
 }
 
@@ -235,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hands_descriptors_back),
+		cmocka_unit_test(test_own_rights_need_no_user_namespace),
 		cmocka_unit_test(test_reason_comes_back),
 		cmocka_unit_test(test_death_is_noticed),
 		cmocka_unit_test(test_mounts_stay_inside),
