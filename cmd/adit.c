@@ -11,6 +11,7 @@ static const struct command rows[] = {
 	{"connections", cmd_connections, "the agent's connections to the edge"},
 	{"down", cmd_down, "end adit up"},
 	{"events", cmd_events, "what happened lately, or happens"},
+	{"exec", cmd_exec, "run a command in a virtual network"},
 	{"log-level", cmd_log_level, "show or set how much the agent logs"},
 	{"proxy", cmd_proxy, "SOCKS5 and HTTP CONNECT for local programs"},
 	{"reload", cmd_reload, "make the agent read its config again"},

@@ -50,6 +50,7 @@ int cmd_connect(int argc, char **argv);
 int cmd_connections(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_exec(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
 int cmd_proxy(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
