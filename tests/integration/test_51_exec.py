@@ -294,6 +294,25 @@ class Programs:
         except OSError:
             return None
 
+    def test_the_link_is_made_again(self):
+        lab = self.lab()
+        shell = self.start("shell", self.argv("sh", "-c", "while read url; do curl -s -m 5 $url || "
+                                              "echo failed; done"),
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+
+        def ask():
+            shell.stdin.write(f"http://{sites.HOST4}/\n".encode())
+            shell.stdin.flush()
+            return shell.stdout.readline()
+        self.assertEqual(ask(), b"b\n")
+        lab.edge.kill()
+        self.assertEqual(ask(), b"failed\n")
+        lab.edge.start()
+        wait_until(lambda: ask() == b"b\n", "the site to be reached again")
+        shell.stdin.close()
+        self.assertEqual(shell.wait(), 0)
+        self.assertEqual(shell.log(), "")
+
     def test_terminal(self):
         self.lab()
         pid, terminal = pty.fork()
