@@ -383,16 +383,16 @@ int exec_run(const struct exec_options *opt, connect_explain explain)
 		.ns = PRIVATE_NS_NONE,
 		.status = CLIENT_EXIT_INTERNAL,
 	};
-	char text[CONNECT_TEXT_MAX];
 	struct diag diag;
+	int r;
 
 	diag_init(&diag, NULL);
-	if (set_up(&e, &diag) == 0) {
+	r = set_up(&e, &diag);
+	if (r == 0) {
 		run(&e);
 		stop(&e);
 	} else {
-		diag_format(&diag, text, sizeof(text));
-		explain(text);
+		explain(diag.n_items > 0 ? diag.items[0].text : strerror(-r));
 	}
 	diag_deinit(&diag);
 	ns_child_close(&e.child);

@@ -9,6 +9,7 @@
 #include "cmd/cmd_client.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
+#include "routing/forbidden.h"
 
 #define SUMMARY                                                                                    \
 	"Runs a command for which addresses mean those of one virtual network, while other\n"      \
@@ -39,6 +40,11 @@ static int parse_name_servers(const struct option_spec *spec, const struct optio
 	for (size_t i = 0; i < list->n; i++) {
 		if (ip_parse(list->items[i], &servers[i]) < 0)
 			return options_refuse(spec, "--name-server %s: must be an address",
+					      list->items[i]);
+		if (ip_is_loopback(&servers[i]))
+			return options_refuse(spec,
+					      "--name-server %s: the command has a loopback of its "
+					      "own, where nobody answers",
 					      list->items[i]);
 	}
 	return OPTIONS_GO_ON;

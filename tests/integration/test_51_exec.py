@@ -126,6 +126,9 @@ class Programs:
 
     def test_the_same_address_twice_at_once(self):
         self.lab()
+        # The kernel adds its own last route when it has noticed the link.
+        wait_until(lambda: '"ff00::/8"' in self.net.ip_json(
+            "user", "-6", "route", "show", "table", "local", "dev", "wan"), "a settled link")
         before = network_state(self.net)
         script = "while read url; do curl -s -g -m 60 $url; done"
         shells = [self.start(f"shell-{network}", self.argv("sh", "-c", script, network=network),
@@ -395,6 +398,17 @@ class RefusalTest(ExecCase):
         lab.edge.kill()
         self.refused(EXIT_EDGE, "refused")
 
+    def test_signals_while_it_connects(self):
+        lab = self.lab(sites_up=("a",))
+        lab.edge.process.signal(signal.SIGSTOP)     # its kernel accepts, and then nothing comes
+        self.addCleanup(lab.edge.process.signal, signal.SIGCONT)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = self.start(f"signal-{number}", self.argv("echo", "ran"), cwd="/")
+            wait_until(lambda: "ESTAB" in self.net.run("user", "ss", "-tn").stdout, "a dial")
+            process.signal(number)
+            self.assertEqual(process.wait(), 128 + number)
+            self.assertEqual(process.log(), "")
+
     def test_machine(self):
         self.client = self.give(self.write("some.json", json.dumps({
             "version": 1, "name": "x", "edges": [f"{sites.EDGE4}:1"], "ca": self.some_ca(),
@@ -418,6 +432,7 @@ class RefusalTest(ExecCase):
     def test_usage(self):
         self.client = self.path("none.json")
         for options, text in ((("--name-server", "ns.example"), "must be an address"),
+                              (("--name-server", "127.0.0.53"), "a loopback of its own"),
                               (("--loglevel", "loud"), "debug, info, warn or error")):
             done = adit.run([adit.binary("adit"), "exec", *options, "true"])
             self.assertEqual(done.returncode, 64)

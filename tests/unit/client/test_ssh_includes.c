@@ -68,17 +68,24 @@ static void test_a_pattern_that_is_too_long(void **state UNUSED)
 
 struct folder {
 	char path[64];
-	char paths[128][PATH_SIZE];
+	char *paths[128];
 	size_t n;
 };
 
+static const char *add_path(struct folder *f, const char *name)
+{
+	char *path = NULL;
+
+	assert_true(asprintf(&path, "%s/%s", f->path, name) > 0);
+	f->paths[f->n++] = path;
+	return path;
+}
+
 static const char *put(struct folder *f, const char *name, const char *text)
 {
-	char *path = f->paths[f->n++];
-	FILE *file;
+	const char *path = add_path(f, name);
+	FILE *file = fopen(path, "w");
 
-	snprintf(path, PATH_SIZE, "%s/%s", f->path, name);
-	file = fopen(path, "w");
 	assert_non_null(file);
 	assert_true(fputs(text, file) >= 0);
 	assert_int_equal(fclose(file), 0);
@@ -100,8 +107,10 @@ static struct folder make_folder(void)
 
 static void remove_folder(const struct folder *f)
 {
-	for (size_t i = 0; i < f->n; i++)
+	for (size_t i = 0; i < f->n; i++) {
 		unlink(f->paths[i]);
+		free(f->paths[i]);
+	}
 	assert_int_equal(rmdir(f->path), 0);
 }
 
@@ -135,13 +144,11 @@ static void test_what_cant_be_taken(void **state UNUSED)
 	struct ssh_includes found;
 	char text[2 * PATH_SIZE];
 	const char *root, *large;
-	char *link = f.paths[f.n++];
 
 	large = put(&f, "large.conf", "");
 	assert_int_equal(truncate(large, SSH_INCLUDE_BYTES_MAX + 1), 0);
 	/* A folder isn't a file, and a link leads to its target. */
-	snprintf(link, PATH_SIZE, "%s/link.conf", f.path);
-	assert_int_equal(symlink("large.conf", link), 0);
+	assert_int_equal(symlink("large.conf", add_path(&f, "link.conf")), 0);
 	snprintf(text, sizeof(text), "Include %s/*.conf %s\n", f.path, f.path);
 	root = put(&f, "main", text);
 	ssh_includes_find(root, &found);
