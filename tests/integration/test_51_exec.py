@@ -59,14 +59,15 @@ for target in sys.argv[1:]:
 
 
 class ExecCase(Case):
-    """@user: who runs `adit exec`."""
+    """@user: who runs `adit exec`. @families: of the machine's networks and of the sites."""
     user = None
+    families = "46"
 
     def setUp(self):
         need("root", "netns", "tun")
         super().setUp()
         os.chmod(self.tmp, 0o755)
-        self.net = sites.Sites(self)
+        self.net = sites.Sites(self, self.families)
         self.write("inside.sh", SCRIPT, mode=0o644)
         self.view(PLAIN_FILE)
 
@@ -121,28 +122,28 @@ class ExecCase(Case):
         return done.stdout
 
 
-class Programs:
-    """What a command finds; for root and for a user."""
-
+class TwoNetworks:
     def test_the_same_address_twice_at_once(self):
         self.lab()
-        # The kernel adds its own last route when it has noticed the link.
-        wait_until(lambda: '"ff00::/8"' in self.net.ip_json(
-            "user", "-6", "route", "show", "table", "local", "dev", "wan"), "a settled link")
         before = network_state(self.net)
         script = "while read url; do curl -s -g -m 60 $url; done"
         shells = [self.start(f"shell-{network}", self.argv("sh", "-c", script, network=network),
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
                   for network in ("staging", None)]
-        for host in (sites.HOST4, f"[{sites.HOST6}]", sites.HOST4):
+        for host in self.net.addresses() * 2:
             for shell, want in zip(shells, (b"b\n", b"a\n")):
-                shell.stdin.write(f"http://{host}/\n".encode())
+                url = f"http://[{host}]/\n" if ":" in host else f"http://{host}/\n"
+                shell.stdin.write(url.encode())
                 shell.stdin.flush()
                 self.assertEqual(shell.stdout.readline(), want)
         for shell in shells:
             shell.stdin.close()
             self.assertEqual(shell.wait(), 0)
         self.assertEqual(network_state(self.net), before)
+
+
+class Programs(TwoNetworks):
+    """What a command finds; for root and for a user."""
 
     def test_every_protocol_says_the_truth(self):
         self.lab()
@@ -365,6 +366,16 @@ class UserTest(Programs, ExecCase):
                       "configuration: Permission denied", done.stderr)
         self.assertIn("port 1234\n", done.stdout)
         self.assertIn(f"user {USER}\n", done.stdout)
+
+
+class Ipv4OnlyTest(TwoNetworks, ExecCase):
+    user = USER
+    families = "4"
+
+
+class Ipv6OnlyTest(TwoNetworks, ExecCase):
+    user = USER
+    families = "6"
 
 
 class RefusalTest(ExecCase):
