@@ -7,6 +7,8 @@ import os
 import pty
 import pwd
 import resource
+import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,7 +18,7 @@ from support import adit, sites
 from support.case import Case, main
 from support.require import need
 from support.up import network_state
-from support.waiting import wait_until
+from support.waiting import DEADLINE_S, wait_until
 
 USER = "daemon"     # any that isn't root and isn't nobody, which files of strangers belong to
 EXIT_NO_NETWORK, EXIT_UNAUTHENTICATED, EXIT_EDGE = 11, 19, 21
@@ -320,18 +322,45 @@ class Programs(TwoNetworks):
 
     def test_terminal(self):
         self.lab()
+        pid, terminal = self.on_terminal(
+            self.argv("sh", "-c", "test -t 0 && tty && echo ready; exec sleep 1000"))
+        self.read_until(terminal, b"ready")
+        os.write(terminal, b"\x03")
+        _, status = os.waitpid(pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 128 + signal.SIGINT)
+
+    def test_job_control(self):
+        """Ctrl-Z and fg, in a shell outside."""
+        self.lab()
+        pid, terminal = self.on_terminal(self.inside("bash", "--norc", "--noprofile", "-i"))
+        script = "echo rea''dy; read word; echo got $word; exit 6"
+        command = shlex.join([adit.binary("adit"), "exec", "--credentials", self.client, "sh",
+                              "-c", script])
+        os.write(terminal, f"{command}\n".encode())
+        self.read_until(terminal, b"ready")
+        os.write(terminal, b"\x1a")
+        self.read_until(terminal, b"Stopped")
+        os.write(terminal, b"fg\nword\n")
+        self.read_until(terminal, b"got word")
+        os.write(terminal, b"exit $?\n")
+        _, status = os.waitpid(pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 6)
+
+    def on_terminal(self, argv):
+        """(pid, the other end of its terminal)."""
         pid, terminal = pty.fork()
         if pid == 0:
-            argv = self.argv("sh", "-c", "test -t 0 && tty && echo ready; exec sleep 1000")
             os.chdir("/")
             os.execvp(argv[0], argv)
         self.addCleanup(os.close, terminal)
+        return pid, terminal
+
+    def read_until(self, terminal, word):
         output = b""
-        while b"ready" not in output:
+        while word not in output:
+            ready, _, _ = select.select([terminal], [], [], DEADLINE_S)
+            self.assertTrue(ready, output)
             output += os.read(terminal, 4096)
-        os.write(terminal, b"\x03")
-        _, status = os.waitpid(pid, 0)
-        self.assertEqual(os.waitstatus_to_exitcode(status), 128 + signal.SIGINT, output)
 
 
 class RootTest(Programs, ExecCase):
