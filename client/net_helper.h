@@ -61,7 +61,8 @@ int net_helper_rule_add(struct net_helper *h, enum netlink_rule_kind kind, uint8
 int net_helper_rule_delete(struct net_helper *h, enum netlink_rule_kind kind, uint8_t family,
 			   net_helper_done done, void *ctx);
 /*
- * The names @domains are asked of the stub on the local IPv4 address from now on; none: taken back.
+ * The names @domains are asked of the stub on the IPv4 peer address from now on; none: taken
+ * back.
  * The result is -EOPNOTSUPP where resolvectl isn't installed.
  */
 int net_helper_dns_set(struct net_helper *h, const char *const *domains, size_t n_domains,

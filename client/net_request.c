@@ -174,9 +174,9 @@ static const char *check_dns(const struct net_bounds *bounds, const struct net_r
 			       ? NULL
 			       : "taking back with a server or names";
 	memcpy(server.bytes, body->server, sizeof(server.bytes));
-	if (!ip_equal(&server, &bounds->addresses.local4) &&
-	    !ip_equal(&server, &bounds->addresses.local6))
-		return "another DNS server than adit's address";
+	if (!ip_equal(&server, &bounds->addresses.peer4) &&
+	    !ip_equal(&server, &bounds->addresses.peer6))
+		return "another DNS server than adit's stub";
 	return check_domains(body->domains);
 }
 
@@ -270,8 +270,8 @@ int net_request_dns(struct net_request *requestp, const struct net_bounds *bound
 		    const char *const *domains, size_t n_domains)
 {
 	struct net_dns_body *body = &requestp->dns;
-	const struct ip_addr *server = bounds->addresses.local4.family ? &bounds->addresses.local4
-								       : &bounds->addresses.local6;
+	const struct ip_addr *server = bounds->addresses.peer4.family ? &bounds->addresses.peer4
+								      : &bounds->addresses.peer6;
 	size_t used = 0;
 
 	memset(requestp, 0, sizeof(*requestp));

@@ -86,7 +86,7 @@ struct net_bounds {
 	struct tun_numbers numbers;
 	unsigned int index; /* of adit's device */
 	char device[IF_NAMESIZE];
-	struct tun_addresses addresses; /* local ones: sources of routes, and the DNS server */
+	struct tun_addresses addresses; /* local: sources of routes; peer: the DNS server */
 	/* Routes to the device lie inside one of these, or are a peer address. */
 	const struct prefix *prefixes;
 	size_t n_prefixes;

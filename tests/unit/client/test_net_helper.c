@@ -578,7 +578,7 @@ static void test_dns(void **state)
 	write_program("nothing");
 	h = start_helper();
 	assert_int_equal(set_names(h, 2), 0);
-	assert_string_equal(program_log(), "dns adit0 100.96.0.1\n"
+	assert_string_equal(program_log(), "dns adit0 100.96.0.2\n"
 					   "domain adit0 ~corp.example ~lab.example\n"
 					   "default-route adit0 no\n");
 	assert_int_equal(set_names(h, 0), 0);
@@ -598,7 +598,7 @@ static void test_dns_that_fails(void **state)
 	write_program("domain");
 	h = start_helper();
 	assert_int_equal(set_names(h, 1), -EREMOTEIO);
-	assert_string_equal(program_log(), "dns adit0 100.96.0.1\n"
+	assert_string_equal(program_log(), "dns adit0 100.96.0.2\n"
 					   "domain adit0 ~corp.example\n"
 					   "revert adit0\n");
 	finish(h);
