@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "client/dns_stub.h"
 #include "client/up_private.h"
 #include "ctrl/ctrl_server.h"
 #include "tun/netlink.h"
@@ -160,6 +161,8 @@ static int make_capture(struct up *u)
 		.token = u->credentials->token,
 		.network_of = up_routes_network_of,
 		.on_broken = on_broken,
+		.local = u->dns.stub ? &dns_stub_local : NULL,
+		.local_ctx = u->dns.stub,
 	};
 
 	fill_nat(u);
@@ -194,6 +197,8 @@ static int start(struct up *u)
 		r = up_routes_init(u);
 	make_keeper(u);
 	if (r == 0)
+		r = up_dns_open(u);
+	if (r == 0)
 		r = make_capture(u);
 	if (r == 0)
 		r = netlink_watch_new(&u->watch, &u->loop.uv, NETLINK_LINKS, on_network, u);
@@ -214,6 +219,7 @@ static void stop(struct up *u)
 	up_routes_stop(u);
 	netlink_watch_free(u->watch);
 	capture_free(u->capture);
+	up_dns_close(u);
 	keeper_free(u->keeper);
 	ctrl_server_free(u->ctrl);
 	up_host_stop_helper(u);

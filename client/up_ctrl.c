@@ -42,6 +42,7 @@ static void run_status(void *ctx, struct ctrl_request *req, const json_t *args U
 	json_object_set_new(result, "host", host_json(u));
 	json_object_set_new(result, "flows", capture_json(u->capture));
 	json_object_set_new(result, "routes", up_routes_json(u));
+	json_object_set_new(result, "dns", up_dns_json(u));
 	ctrl_reply_ok(req, result);
 }
 

@@ -20,8 +20,9 @@
 #include "tun/tun_numbers.h"
 
 struct ctrl_server;
-struct netlink_watch;
+struct dns_stub;
 struct json_t; /* jansson's */
+struct netlink_watch;
 
 /* What was made with privileges; up_setup.c. */
 struct up_host {
@@ -56,6 +57,12 @@ struct up_routes {
 	uv_timer_t retry;  /* of the feed */
 };
 
+/* up_dns.c */
+struct up_dns {
+	struct dns_stub *stub; /* NULL: nothing is configured */
+	bool is_wired;	       /* systemd-resolved was told */
+};
+
 struct up {
 	const struct up_options *opt;
 	struct up_settings *settings;
@@ -70,6 +77,7 @@ struct up {
 	struct capture *capture;
 	struct nat_config nat;
 	struct up_routes routes;
+	struct up_dns dns;
 	char last_error[UP_TEXT_MAX]; /* of the link to the edge; "" while it is up */
 	bool is_connected;
 	bool is_stopping;
@@ -105,6 +113,17 @@ int up_routes_before_dial(void *ctx, const struct ip_addr *ips, size_t n);
 int up_routes_network_of(void *ctx, const struct ip_addr *ip, const char **networkp);
 /* Captures, networks, overlaps with local networks; a new reference. */
 struct json_t *up_routes_json(struct up *u);
+
+/* ---- up_dns.c ---- */
+
+/* Before the capture. 0 or -errno. */
+int up_dns_open(struct up *u);
+/* Tells the machine's resolver, or the user, where to ask; once it is up. */
+void up_dns_wire(struct up *u);
+/* After the capture, before the keeper. */
+void up_dns_close(struct up *u);
+/* A new reference; null without a stub. */
+struct json_t *up_dns_json(const struct up *u);
 
 /* ---- up_ctrl.c ---- */
 

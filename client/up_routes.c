@@ -249,6 +249,7 @@ static void settle_captures(struct up *u)
 		 log_int("networks", (int64_t)network_map_size(u->routes.map)),
 		 log_int("routes", (int64_t)u->routes.captured.n));
 	tell_overlaps(u);
+	up_dns_wire(u);
 	snprintf(status, sizeof(status), "READY=1\nSTATUS=%zu routes through %s",
 		 u->routes.captured.n, u->host.device.name);
 	(void)notify_send(status);

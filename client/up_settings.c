@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "client/up_settings_rows.h"
+#include "tun/tun_addresses.h"
 
 /* Shared address space (RFC 6598) that we take single addresses from. */
 static const struct prefix own_addresses = {
@@ -90,16 +91,62 @@ static void check_addresses(const struct up_settings *s, struct diag *diag)
 	}
 }
 
+/* A bad network among them is check_addresses()'s to tell. */
+static struct tun_addresses own(const struct up_settings *s)
+{
+	static const uint8_t unknown[TUN_ULA_ID_SIZE]; /* is drawn later, and can't be meant */
+	struct tun_addresses a = tun_addresses_default(s->instance, unknown);
+
+	for (size_t i = 0; i < s->n_addresses; i++)
+		(void)tun_addresses_configure(&a, &s->addresses[i], NULL);
+	return a;
+}
+
+static void check_servers(const struct up_settings *s, const struct up_dns_forward *forward,
+			  struct diag *diag)
+{
+	const struct tun_addresses a = own(s);
+	const struct ip_addr *const ips[] = {&a.local4, &a.peer4, &a.local6, &a.peer6};
+	char text[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < forward->n_servers; i++) {
+		const struct ip_addr *ip = &forward->servers[i].ip;
+
+		for (size_t k = 0; k < ARRAY_SIZE(ips); k++) {
+			if (ip_equal(ip, ips[k]))
+				diag_add(diag, DIAG_ERROR, forward->line,
+					 "dns: servers: %s is an address of adit up itself; name a "
+					 "server behind the tunnel",
+					 ip_format(ip, text));
+		}
+	}
+}
+
+static void check_dns(struct up_settings *s, struct diag *diag)
+{
+	for (size_t i = 0; i < s->n_dns; i++) {
+		struct up_dns_forward *forward = &s->dns[i];
+
+		for (char *c = forward->domain; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(s->dns[k].domain, forward->domain) == 0)
+				diag_add(diag, DIAG_ERROR, forward->line,
+					 "dns: domain: %s is there twice; give one entry all of "
+					 "its servers",
+					 forward->domain);
+		}
+		check_servers(s, forward, diag);
+	}
+}
+
 static void check(struct up_settings *s, struct diag *diag)
 {
 	check_addresses(s, diag);
 	if (s->mode == UP_MODE_INCLUDE && s->n_excludes > 0)
 		diag_add(diag, DIAG_ERROR, 0,
 			 "exclude: only means something with \"mode: exclude\"");
-	for (size_t i = 0; i < s->n_dns; i++) {
-		for (char *c = s->dns[i].domain; *c; c++)
-			*c = (char)tolower((unsigned char)*c);
-	}
+	check_dns(s, diag);
 }
 
 int up_socket_path(const char *runtime_dir, uint32_t instance, char out[UP_SOCKET_PATH_MAX])

@@ -56,6 +56,7 @@ struct up_settings {
 	bool local_networks_win;
 	struct up_dns_forward *dns;
 	size_t n_dns;
+	char *resolvectl;
 	uint32_t instance;	  /* 0..63: its table, rules and addresses */
 	struct prefix *addresses; /* one per family at most: instead of the usual ones */
 	size_t n_addresses;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "client/net_helper_dns.h"
 #include "client/up_settings.h"
 #include "routing/prefix_codec.h"
 #include "tun/tun_numbers.h"
@@ -62,7 +63,12 @@ static int check_edge(const char *text, char *why)
 	return schema_refuse(why, "must be HOST:PORT");
 }
 
-/* Labels of 1 to 63 letters, digits, "-" and "_". */
+static int check_absolute(const char *text, char *why)
+{
+	return *text == '/' ? 0 : schema_refuse(why, "must be an absolute path");
+}
+
+/* Labels of 1 to 63 letters, digits, "-" and "_", as the helper takes them. */
 static int check_domain(const char *text, char *why)
 {
 	for (const char *label = text; label; label = strchr(label, '.')) {
@@ -70,7 +76,8 @@ static int check_domain(const char *text, char *why)
 
 		label += label != text;
 		n = strcspn(label, ".");
-		if (n == 0 || n > 63 || strspn(label, NAME_CHARS) < n)
+		if (n == 0 || n > 63 || strspn(label, NAME_CHARS) < n || label[0] == '-' ||
+		    label[n - 1] == '-')
 			return schema_refuse(why, "must be a domain, like corp.example, without "
 						  "a dot at its end");
 	}
@@ -211,6 +218,16 @@ static const struct schema_row rows[] = {
 		.nested = &dns_schema,
 		.absent = "names are looked up as without the tunnel",
 		.doc = "Private domains whose names are asked at name servers behind the tunnel.",
+	},
+	{
+		.key = "resolvectl",
+		.type = SCHEMA_PATH,
+		AT(resolvectl),
+		.max = 4095,
+		.fallback = NET_HELPER_RESOLVECTL,
+		.check = check_absolute,
+		.doc = "The program that tells systemd-resolved of the `dns` domains; root's, and "
+		       "nobody else's to write. If it isn't there, `adit up` logs what to add.",
 	},
 	{
 		.key = "instance",

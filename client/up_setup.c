@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "client/instance_lock.h"
+#include "client/net_helper_dns.h"
 #include "client/up_private.h"
 #include "routing/split_tunnel.h"
 #include "tun/netlink_cleanup.h"
@@ -250,11 +251,28 @@ static int find_bounds(struct up *u, struct prefix_set *bounds)
 	return result > 0 ? -E2BIG : result;
 }
 
+/* It runs with the helper's capability. The usual one is the distribution's business. */
+static int check_resolvectl(struct up *u)
+{
+	const char *path = u->settings->resolvectl;
+	struct stat st;
+
+	if (strcmp(path, NET_HELPER_RESOLVECTL) == 0 || stat(path, &st) < 0)
+		return 0;
+	if ((st.st_uid == 0 || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	log_error("resolvectl must be root's, and nobody else's to write", log_text("file", path));
+	return UP_EXIT_CONFIG;
+}
+
 static int start_helper(struct up *u)
 {
 	CLEANUP(prefix_set_deinit) struct prefix_set bounds = {0};
 	struct up_host *h = &u->host;
-	struct net_helper_config config = {.keep_fd = h->lock_fd};
+	struct net_helper_config config = {
+		.keep_fd = h->lock_fd,
+		.resolvectl = u->settings->resolvectl,
+	};
 	struct diag diag;
 	int r = find_bounds(u, &bounds);
 
@@ -288,9 +306,9 @@ static int have_rights(struct up *u UNUSED)
 int up_host_open(struct up *u)
 {
 	static int (*const steps[])(struct up * u) = {
-		have_rights,	find_user,	read_credentials, take_edges,
-		choose_numbers, take_lock,	clean_up,	  make_socket_folder,
-		open_device,	open_namespace, start_helper,
+		have_rights,	    find_user,	    read_credentials, take_edges,
+		check_resolvectl,   choose_numbers, take_lock,	      clean_up,
+		make_socket_folder, open_device,    open_namespace,   start_helper,
 	};
 	int code = 0;
 

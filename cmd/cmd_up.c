@@ -159,6 +159,55 @@ static json_t *route_rows(const json_t *networks)
 	return rows;
 }
 
+/* Servers as one text. */
+static json_t *domain_rows(const json_t *domains)
+{
+	json_t *rows = json_array();
+	const json_t *domain, *server;
+	char text[512];
+	size_t i, k;
+
+	json_array_foreach(domains, i, domain)
+	{
+		json_t *row = json_object();
+		size_t n = 0;
+
+		text[0] = '\0';
+		json_array_foreach(json_object_get(domain, "servers"), k, server)
+		{
+			if (n < sizeof(text))
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+						      k > 0 ? ", " : "", json_string_value(server));
+		}
+		json_object_set(row, "domain", json_object_get(domain, "domain"));
+		json_object_set_new(row, "servers", json_string(text));
+		json_object_set(row, "virtual_network", json_object_get(domain, "virtual_network"));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static void print_dns(const json_t *dns)
+{
+	static const struct render_column columns[] = {
+		{"DOMAIN", "domain", RENDER_TEXT},
+		{"SERVERS", "servers", RENDER_TEXT},
+		{"VIRTUAL NETWORK", "virtual_network", RENDER_TEXT},
+	};
+	const char *wired_by = json_string_value(json_object_get(dns, "wired_by"));
+	json_t *rows;
+
+	if (!json_is_object(dns))
+		return;
+	rows = domain_rows(json_object_get(dns, "domains"));
+	printf("\nname server %s (told to the system by: %s): %lld queries, %lld failures\n",
+	       json_string_value(json_object_get(dns, "server")), wired_by,
+	       json_integer_value(json_object_get(dns, "queries")),
+	       json_integer_value(json_object_get(dns, "failures")));
+	print_rows("names asked through the tunnel:", rows, columns, ARRAY_SIZE(columns));
+	json_decref(rows);
+}
+
 static void print_status(const json_t *status)
 {
 	static const struct render_column route_columns[] = {
@@ -194,6 +243,7 @@ static void print_status(const json_t *status)
 	print_rows("local networks that win over the tunnel:",
 		   json_object_get(routes, "local_networks"), local_columns,
 		   ARRAY_SIZE(local_columns));
+	print_dns(json_object_get(status, "dns"));
 	json_decref(rows);
 }
 

@@ -62,6 +62,7 @@ CHECKS = {
     "sshd": lambda: all(shutil.which(p) for p in ("sshd", "ssh", "scp", "sftp", "ssh-keygen")),
     "capnp": lambda: shutil.which("capnp") is not None,
     "h2": _has_h2,
+    "dig": lambda: shutil.which("dig") is not None,
     "nc": _has_openbsd_nc,
     "rsync": lambda: shutil.which("rsync") is not None,
     "openssl": lambda: shutil.which("openssl") is not None,

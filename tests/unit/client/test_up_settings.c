@@ -48,6 +48,7 @@ static void test_defaults(void **state UNUSED)
 	assert_int_equal(s->instance, 0);
 	assert_true(s->local_networks_win);
 	assert_string_equal(s->runtime_dir, UP_RUNTIME_DIRECTORY);
+	assert_string_equal(s->resolvectl, "/usr/bin/resolvectl");
 }
 
 static void test_a_whole_file(void **state UNUSED)
@@ -105,7 +106,17 @@ static void test_bad_values_say_where_and_why(void **state UNUSED)
 		{"addresses: [100.96.0.0/24, 100.97.0.0/24]\n", "one network per family"},
 		{"instance: 64\n", "instance"},
 		{"dns: [{domain: a..b, servers: 10.0.0.1}]\n", "domain"},
+		{"dns: [{domain: -a.b, servers: 10.0.0.1}]\n", "domain"},
+		{"dns: [{domain: a.b-, servers: 10.0.0.1}]\n", "domain"},
 		{"dns: [{domain: a.b}]\n", "servers"},
+		{"dns: [{domain: a.b, servers: 100.96.0.2}]\n", "adit up itself"},
+		{"dns: [{domain: a.b, servers: \"100.96.0.1:5353\"}]\n", "adit up itself"},
+		{"instance: 3\ndns: [{domain: a.b, servers: 100.96.3.2}]\n", "adit up itself"},
+		{"addresses: fd00:7::/64\ndns: [{domain: a.b, servers: \"fd00:7::2\"}]\n",
+		 "adit up itself"},
+		{"dns:\n- {domain: a.b, servers: 10.0.0.1}\n- {domain: A.b, servers: 10.0.0.2}\n",
+		 "client.yml:3: dns: domain: a.b is there twice"},
+		{"resolvectl: bin/resolvectl\n", "absolute"},
 		{"dns: [{domain: a.b, servers: ns.example}]\n", "servers"},
 		{"edge: edge.example\n", "HOST:PORT"},
 		{"virtual-networks: [\"a b\"]\n", "virtual-networks"},
