@@ -25,6 +25,10 @@
 #include "tun/netlink_watch.h"
 #include "wire/tls_crypto.h"
 
+/* An edge that is away must not make systemd end us at the start. */
+#define READY_AFTER_MS 10000
+#define READY_AGAIN_MS 100
+
 #define HELD_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 void up_stop(struct up *u, int exit_code)
@@ -35,6 +39,25 @@ void up_stop(struct up *u, int exit_code)
 	u->exit_code = exit_code;
 	(void)notify_send("STOPPING=1");
 	uv_stop(&u->loop.uv);
+}
+
+/* ---- systemd ---- */
+
+static void on_ready_due(uv_timer_t *timer)
+{
+	up_tell_ready(timer->data);
+}
+
+/* What its full queue refused is said again: without READY=1 systemd ends us. */
+void up_tell_ready(struct up *u)
+{
+	if (u->is_ready)
+		return;
+	u->is_ready = notify_send("READY=1") == 0;
+	if (u->is_ready)
+		uv_timer_stop(&u->ready);
+	else
+		uv_timer_start(&u->ready, on_ready_due, READY_AGAIN_MS, 0);
 }
 
 /* ---- the link to the edge ---- */
@@ -191,10 +214,13 @@ static int open_loop(struct up *u)
 
 static int start(struct up *u)
 {
-	int r = net_helper_attach(u->host.helper, &u->loop.uv, on_helper_lost, u);
+	int r = up_routes_init(u);
 
+	uv_timer_init(&u->loop.uv, &u->ready);
+	u->ready.data = u;
+	uv_timer_start(&u->ready, on_ready_due, READY_AFTER_MS, 0);
 	if (r == 0)
-		r = up_routes_init(u);
+		r = net_helper_attach(u->host.helper, &u->loop.uv, on_helper_lost, u);
 	make_keeper(u);
 	if (r == 0)
 		r = up_dns_open(u);
@@ -216,6 +242,7 @@ static int start(struct up *u)
 static void stop(struct up *u)
 {
 	u->is_stopping = true;
+	uv_close((uv_handle_t *)&u->ready, NULL);
 	up_routes_stop(u);
 	netlink_watch_free(u->watch);
 	capture_free(u->capture);

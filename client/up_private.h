@@ -79,12 +79,16 @@ struct up {
 	struct up_routes routes;
 	struct up_dns dns;
 	char last_error[UP_TEXT_MAX]; /* of the link to the edge; "" while it is up */
+	uv_timer_t ready;	      /* until systemd was told */
+	bool is_ready;		      /* it was */
 	bool is_connected;
 	bool is_stopping;
 	int64_t since_ms; /* wall clock */
 	int exit_code;
 };
 
+/* Tells systemd that the start is over, if that wasn't told. */
+void up_tell_ready(struct up *u);
 /* Ends the loop; the first call's @exit_code counts. */
 void up_stop(struct up *u, int exit_code);
 

@@ -250,9 +250,10 @@ static void settle_captures(struct up *u)
 		 log_int("routes", (int64_t)u->routes.captured.n));
 	tell_overlaps(u);
 	up_dns_wire(u);
-	snprintf(status, sizeof(status), "READY=1\nSTATUS=%zu routes through %s",
-		 u->routes.captured.n, u->host.device.name);
+	snprintf(status, sizeof(status), "STATUS=%zu routes through %s", u->routes.captured.n,
+		 u->host.device.name);
 	(void)notify_send(status);
+	up_tell_ready(u);
 }
 
 /* ---- what the edge shows ---- */
