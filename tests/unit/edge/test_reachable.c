@@ -188,7 +188,8 @@ static void agrees_with_decide(void **state)
 		w->grant.prefix = prefix_of(prefixes[rand_r(&seed) % 8]);
 		w->grant.ports = ports_of(ports[rand_r(&seed) % 4]);
 		for (int i = rand_r(&seed) % 5; i > 0; i--)
-			world_add_policy(w, "p", rand_r(&seed) % 2, prefixes[rand_r(&seed) % 8])
+			world_add_policy(w, "p", (enum policy_action)(rand_r(&seed) % 2),
+					 prefixes[rand_r(&seed) % 8])
 				->ports = ports_of(ports[rand_r(&seed) % 4]);
 		assert_int_equal(reachable_find(&w->m, &w->alice, NULL, &set), 0);
 		for (int k = 0; k < 8; k++) {
