@@ -483,8 +483,8 @@ static const struct schema_row rows[] = {
 	FOREIGN("quic-disable-pmtu-discovery", "adit always speaks HTTP/2"),
 	FOREIGN("quic-connection-level-flow-control-limit", "adit always speaks HTTP/2"),
 	FOREIGN("quic-stream-level-flow-control-limit", "adit always speaks HTTP/2"),
-	FOREIGN("icmpv4-src", "ICMP is not served"),
-	FOREIGN("icmpv6-src", "ICMP is not served"),
+	FOREIGN("icmpv4-src", "the host picks the address that pings go out from"),
+	FOREIGN("icmpv6-src", "the host picks the address that pings go out from"),
 	FOREIGN("dns-resolver-addrs", "clients resolve names themselves; resolver is for names "
 				      "of the edge"),
 

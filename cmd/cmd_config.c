@@ -45,8 +45,9 @@ static int check(int argc, char **argv)
 	struct settings *settings = NULL;
 	const char *path;
 	int r = load("adit config check [OPTIONS] [FILE]",
-		     "Names all problems of a config file (" CONFIG_PATH ").", argc, argv,
-		     &settings, &path);
+		     "Names all problems of the agent's config file (" CONFIG_PATH ").\n"
+		     "'adit up' checks its own file when it starts.",
+		     argc, argv, &settings, &path);
 
 	if (r != OPTIONS_GO_ON)
 		return r;

@@ -18,7 +18,9 @@ static const char intro[] =
 	"The files are YAML without anchors, aliases and tags, at most 1 MiB. A flag beats an\n"
 	"environment variable, which beats the file, which beats the default. `adit config check`\n"
 	"and `adit-edge config check` name all problems of a file as `file:line: key: reason`;\n"
-	"`config show` prints what is in force. A daemon does not start with a file that has\n"
+	"`config show` prints what is in force. They know `config.yml` and `edge.yml`; `adit up` "
+	"checks\n"
+	"`client.yml` when it starts. A daemon does not start with a file that has\n"
 	"problems (exit status 78), and at reload keeps what it has and says why.\n\n"
 	"Durations are written `30s`, `1m30s` or `500ms`; sizes in bytes, `KiB`, `MiB` or "
 	"`GiB`.\n\n";
