@@ -59,6 +59,9 @@ static int open_connection(struct exchange *x)
 			    strerror(-x->fd));
 	if (x->fd == -EAGAIN)
 		return fail(x, CTRL_CLIENT_E_BROKEN, "timeout", "the daemon accepts no clients");
+	if (x->fd == -EACCES)
+		return fail(x, CTRL_CLIENT_E_BROKEN, "broken",
+			    "%s: try as root or the daemon's user", strerror(EACCES));
 	return fail_errno(x, -x->fd);
 }
 
