@@ -177,7 +177,9 @@ static void tell_verdicts(struct agent *a, const struct route_set *set,
 			continue;
 		if (n_refused++ >= REFUSALS_LOGGED_MAX)
 			continue;
-		log_warn("the edge refuses a route", log_text("network", entry_name(set, i)),
+		log_warn(i < set->n_vnets ? "the edge refuses a virtual network"
+					  : "the edge refuses a route",
+			 log_text("network", entry_name(set, i)),
 			 log_text("reason", verdicts[i].reason));
 		agent_event(a, EVENT_ROUTE, log_text(ROUTE_NETWORK, entry_name(set, i)),
 			    log_text(ROUTE_REASON, verdicts[i].reason));
