@@ -42,17 +42,10 @@ static json_t *list_changes(const struct settings *old, const struct settings *n
 
 /* ---- the swap ---- */
 
-static bool includes(const json_t *changed, const char *key)
-{
-	const json_t *value;
-	size_t i;
-
-	json_array_foreach(changed, i,
-			   value) if (strcmp(json_string_value(value), key) == 0) return true;
-	return false;
-}
-
-/* @routes: NULL when they haven't changed. */
+/*
+ * Routes go to the edge also when they are the same: what it thinks of them may have changed, and
+ * a reload is how to ask.
+ */
 static void put_in_force(struct agent *a, struct settings *new, struct route_set *routes)
 {
 	struct settings *old = a->live;
@@ -62,11 +55,9 @@ static void put_in_force(struct agent *a, struct settings *new, struct route_set
 	remote_config_rebase(&a->remote, &new->warp_routing, new->remote_config);
 	dispatch_set_settings(a->dispatch, new);
 	agent_set_local_config(a);
-	if (routes) {
-		advertise_set_routes(a->routes.advertise, routes);
-		agent_network_load(a);
-		supervisor_poke(a->supervisor);
-	}
+	advertise_set_routes(a->routes.advertise, routes);
+	agent_network_load(a);
+	supervisor_poke(a->supervisor);
 	if (old != a->boot)
 		settings_free(old);
 }
@@ -108,7 +99,6 @@ struct reload {
 	struct diag diag;
 	struct settings *settings; /* NULL: there are findings */
 	json_t *changed;
-	bool has_routes; /* they changed */
 	struct route_set routes;
 };
 
@@ -159,9 +149,7 @@ static void read_cb(uv_work_t *work)
 	if (settings_diff_restart(a->boot, r->settings, keys, sizeof(keys)) > 0)
 		diag_add(&r->diag, DIAG_WARNING, 0, "takes effect after a restart only: %s", keys);
 	r->changed = list_changes(a->live, r->settings);
-	r->has_routes = includes(r->changed, "routes") || includes(r->changed, "virtual-networks");
-	if (r->has_routes)
-		agent_routes_build(r->settings, &r->routes);
+	agent_routes_build(r->settings, &r->routes);
 }
 
 static void answer_findings(struct reload *r)
@@ -181,7 +169,7 @@ static void take(struct reload *r)
 {
 	json_t *answer;
 
-	put_in_force(r->agent, steal_ptr(r->settings), r->has_routes ? &r->routes : NULL);
+	put_in_force(r->agent, steal_ptr(r->settings), &r->routes);
 	answer = report(r->agent, &r->diag, r->changed);
 	if (r->req)
 		ctrl_reply_ok(r->req, answer);

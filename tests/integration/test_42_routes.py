@@ -248,6 +248,19 @@ class Owners(Routes):
         info = self.edge.admin("tunnel", "info", "t2")
         self.assertIn("owned by tunnel t1", info)
 
+    def test_a_reload_asks_the_edge_again(self):
+        """What the operator changed meanwhile is in `adit routes` after it."""
+        agent = self.agent(routes(route("10.118.0.0/16")), accepted=False)
+        self.edge.admin("grant", "add", "t1", "10.118.0.0/16")
+        self.assertIn("10.118.0.0/16", self.rows())
+        done = agent.reload()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        agent.wait_accepted()
+        self.edge.admin("grant", "delete", "t1", "10.118.0.0/16")
+        self.assertEqual(agent.reload().returncode, 0)
+        wait_until(lambda: agent.routes()[0]["state"] == "refused", "the new verdict",
+                   show=lambda: str(agent.routes()))
+
     def test_the_remedies_help_and_can_be_taken_back(self):
         self.agent(routes(route("10.116.0.0/24", via=None)), "first")
         tunnel = self.edge.create_tunnel("t2", ("10.116.0.0/16",))
