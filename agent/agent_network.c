@@ -17,12 +17,17 @@
 #include "ctrl/agent_status.h"
 #include "tun/netlink_watch.h"
 
+#define LOOPBACK "lo"
+
 #define WATCHED (NETLINK_LINKS | NETLINK_ADDRESSES | NETLINK_ROUTES | NETLINK_RULES)
 
 /* ---- where a route leads ---- */
 
-/* The address that a packet for @route would go to, as an example of its network. */
-static struct ip_addr example_of(const struct route_setting *route)
+/*
+ * The address that a packet for @route would go to, as an example of its network: the first one,
+ * or the second, since the first is often this host itself, as the network's router.
+ */
+static struct ip_addr example_of(const struct route_setting *route, uint8_t number)
 {
 	struct ip_addr ip = route->network.ip;
 
@@ -30,7 +35,7 @@ static struct ip_addr example_of(const struct route_setting *route)
 		return route->via.ip;
 	/* The network's own address would be answered as a broadcast. */
 	if (!prefix_is_single(&route->network))
-		ip.bytes[ip_bits(&ip) / 8 - 1] |= 1;
+		ip.bytes[ip_bits(&ip) / 8 - 1] |= number;
 	return ip;
 }
 
@@ -41,10 +46,15 @@ static bool says_no_route(int r)
 
 bool agent_network_look_up(const struct route_setting *route, struct agent_path *out)
 {
-	struct ip_addr ip = example_of(route);
+	bool has_second = ip_bits(&route->network.ip) - route->network.bits >= 2;
+	struct ip_addr ip = example_of(route, 1);
 	struct agent_path path = {0};
 	int r = netlink_route_get(&ip, &path.path);
 
+	if (r == 0 && has_second && strcmp(path.path.interface, LOOPBACK) == 0) {
+		ip = example_of(route, 2);
+		r = netlink_route_get(&ip, &path.path);
+	}
 	if (r < 0 && !says_no_route(r))
 		return false;
 	path.reachable = r == 0;

@@ -104,6 +104,13 @@ class NetworkTest(Case):
         self.assertEqual(self.agent.state(), "Healthy")
         self.assertEqual(self.agents(), before)
 
+    def test_the_router_of_a_network_looks_into_it(self):
+        """Its own address there is the first one, and that leads to itself."""
+        self.ip("addr", "add", "10.116.77.1/24", "dev", "wan")
+        wait_until(lambda: self.agent.routes()[0]["source"] == "10.116.77.1",
+                   "the new way to be seen", show=lambda: str(self.agent.routes()))
+        self.assertEqual(self.agent.routes()[0]["interface"], "wan")
+
     def test_flood(self):
         """A routing daemon that reads a full table: looked at, and survived."""
         batch = self.write("batch", "".join(
