@@ -218,7 +218,8 @@ static int fail_unknown(struct edge_failure *failp, const char *what, const char
 	if (near->best)
 		return edge_fail(failp, "not-found", "no %s %.80s: did you mean %s?", what, text,
 				 near->best);
-	return edge_fail(failp, "not-found", "no %s %.80s", what, text);
+	return edge_fail(failp, "not-found", "no %s %.80s: the list command shows what there is",
+			 what, text);
 }
 
 int arg_tunnel(const struct edge_model *m, const struct json_t *args,

@@ -17,6 +17,13 @@ static const char *const layer_names[DECISION_LAYER_N] = {
 	[DECISION_LAYER_ROUTE] = "route",
 };
 
+const char *decision_destination(const struct decision *d, char out[ENDPOINT_TEXT_MAX])
+{
+	const struct endpoint *ep = &d->destination;
+
+	return ep->port ? endpoint_format(ep, out) : ip_format(&ep->ip, out);
+}
+
 const char *decision_layer_name(enum decision_layer layer)
 {
 	return layer_names[layer];

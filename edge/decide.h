@@ -55,6 +55,9 @@ enum stream_error decide(const struct edge_model *m, const struct edge_client *c
 			 const char *network, const struct endpoint *destination,
 			 enum transport transport, struct decision *decisionp);
 
+/* For people: "10.0.0.5:22", or "10.0.0.5" where there is no port. */
+const char *decision_destination(const struct decision *d, char out[ENDPOINT_TEXT_MAX]);
+
 /* "none", "policy", "grant", "network", "route". */
 const char *decision_layer_name(enum decision_layer layer);
 

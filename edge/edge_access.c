@@ -163,7 +163,7 @@ void edge_note_access(const struct edge *e, const struct edge_access *a)
 			.time_ms = clock_wall_ms(),
 			.is_end = a->is_end,
 			.client = a->client,
-			.target = a->target ? a->target : endpoint_format(&d->destination, target),
+			.target = a->target ? a->target : decision_destination(d, target),
 			.protocol = a->protocol ? a->protocol : transport_name(d->transport),
 			.network = network_name(e, a),
 			.tunnel = tunnel ? tunnel->name : NULL,

@@ -81,13 +81,6 @@ static void note_access(const struct flow *f, bool is_end, const char *result, u
 				  });
 }
 
-static const char *destination_text(const struct flow *f, char out[ENDPOINT_TEXT_MAX])
-{
-	const struct endpoint *ep = &f->decision.destination;
-
-	return ep->port ? endpoint_format(ep, out) : ip_format(&ep->ip, out);
-}
-
 static void log_flow(const struct flow *f, bool is_end, const char *result, uint64_t bytes_up,
 		     uint64_t bytes_down)
 {
@@ -99,7 +92,7 @@ static void log_flow(const struct flow *f, bool is_end, const char *result, uint
 		result = f->cut_reason;
 	log_info(is_end ? "stream ended" : "stream refused", log_text("client", f->client_name),
 		 log_text("protocol", transport_name(f->decision.transport)),
-		 log_text("destination", destination_text(f, destination)),
+		 log_text("destination", decision_destination(&f->decision, destination)),
 		 log_text("tunnel", tunnel ? tunnel->name : NULL),
 		 log_text("connection", f->n_tried > 0 ? f->connection_id : NULL),
 		 log_text("result", result), log_int("bytes_up", (int64_t)bytes_up),

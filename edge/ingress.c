@@ -131,9 +131,12 @@ static enum stream_error judge(struct ingress *in, const struct edge_client *cli
 		      &destination, transport, decisionp);
 }
 
-/* As the client said it, for the log. */
-static const char *target_text(const struct h2_headers *hdrs)
+/* What was decided about, or else what the client said. */
+static const char *target_text(const struct decision *d, const struct h2_headers *hdrs,
+			       char out[ENDPOINT_TEXT_MAX])
 {
+	if (d->destination.ip.family)
+		return decision_destination(d, out);
 	return h2_headers_get(hdrs, h2_headers_get(hdrs, ":protocol") ? ":path" : ":authority");
 }
 
@@ -141,18 +144,19 @@ static void refuse(struct ingress *in, struct h2_stream *stream, const struct h2
 		   const struct decision *decision, enum stream_error error)
 {
 	const char *result = stream_error_info(error)->name;
-	char rule[DECISION_RULE_MAX];
+	char rule[DECISION_RULE_MAX], buf[ENDPOINT_TEXT_MAX];
+	const char *target = target_text(decision, hdrs, buf);
 
 	decision_rule(decision, rule);
 	log_info("stream refused", log_text("client", in->client_name),
 		 log_text("protocol", transport_name(decision->transport)),
-		 log_text("destination", target_text(hdrs)), log_text("result", result),
+		 log_text("destination", target), log_text("result", result),
 		 log_text("layer", decision_layer_name(decision->layer)),
 		 log_text("rule", *rule ? rule : NULL));
 	edge_note_access(in->edge, &(const struct edge_access){
 					   .client = in->client_name,
 					   .decision = decision,
-					   .target = target_text(hdrs),
+					   .target = target,
 					   .network = h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
 					   .result = result,
 				   });

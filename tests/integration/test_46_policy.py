@@ -9,6 +9,7 @@ import sqlite3
 import stat
 
 from peers.client import load_token
+from peers.datagrams import Flow, echo_path, udp_path
 from support import adit, origin
 from support.case import Case, main
 from support.require import need
@@ -242,6 +243,11 @@ class AccessLog(PolicyCase):
                                                         result="bad-destination"))):
             client.answer(client.connect(authority))
             self.line(event="refused", client="alice", target=authority, bytes_up=0, **wanted)
+        for protocol, path, target in (("connect-udp", udp_path(HOST, 1), f"{HOST}:1"),
+                                       ("adit-echo", echo_path("10.9.9.9"), "10.9.9.9")):
+            Flow(client, protocol, path).answer()
+            self.line(event="refused", target=target, result="not-granted",
+                      protocol={"connect-udp": "udp"}.get(protocol, "icmp"))
         client.answer(client.connect(f"{HOST}:22", network="nope"))
         self.line(event="refused", layer="network", virtual_network="nope", result="no-network")
         # Strangers are no clients: nothing was decided for them.
