@@ -56,7 +56,7 @@ static int load_rows(void *db UNUSED, store_row_cb put, void *ctx, char *error U
 		   (struct store_value[]){text[2], store_text(TOKEN_ID),
 					  store_blob(digest, sizeof(digest)), zero}) ||
 	       put(ctx, STORE_CLIENT_GRANT,
-		   (struct store_value[]){text[2], text[0], network, store_text("22")}) ||
+		   (struct store_value[]){text[2], text[0], network, store_text("22"), none}) ||
 	       put(ctx, STORE_ROUTE, (struct store_value[]){text[0], network, text[1], none, zero});
 }
 

@@ -159,7 +159,7 @@ class Programs(TwoNetworks):
         self.assertEqual(out.split(), want)
         for host in (sites.HOST4, sites.HOST6):
             self.check("ping", "-c", "2", "-i", "0.2", "-W", "30", host)
-        self.check("ping", "-c", "1", "-s", "60000", "-W", "30", sites.HOST4)
+        self.check("ping", "-c", "1", "-s", "15000", "-W", "30", sites.HOST4)
         # Nobody listens in there, and nothing leads out but the device.
         self.assertEqual(self.check("ss", "-Htuln"), "")
         links = json.loads(self.check("ip", "-j", "link"))
@@ -334,15 +334,19 @@ class Programs(TwoNetworks):
     def test_job_control(self):
         """Ctrl-Z and fg, in a shell outside."""
         self.lab()
-        pid, terminal = self.on_terminal(self.inside("bash", "--norc", "--noprofile", "-i"))
+        pid, terminal = self.on_terminal(self.inside("env", "PS1=prompt:", "bash", "--norc",
+                                                     "--noprofile", "-i"))
         script = "echo rea''dy; read word; echo got $word; exit 6"
         command = shlex.join([adit.binary("adit"), "exec", "--credentials", self.client, "sh",
                               "-c", script])
         os.write(terminal, f"{command}\n".encode())
         self.read_until(terminal, b"ready")
         os.write(terminal, b"\x1a")
-        self.read_until(terminal, b"Stopped")
-        os.write(terminal, b"fg\nword\n")
+        # Ctrl-Z throws away what was typed before its effect.
+        self.read_until(terminal, b"Stopped", b"prompt:")
+        os.write(terminal, b"fg\n")
+        self.read_until(terminal, b"read word")
+        os.write(terminal, b"word\n")
         self.read_until(terminal, b"got word")
         os.write(terminal, b"exit $?\n")
         _, status = os.waitpid(pid, 0)
@@ -357,12 +361,15 @@ class Programs(TwoNetworks):
         self.addCleanup(os.close, terminal)
         return pid, terminal
 
-    def read_until(self, terminal, word):
-        output = b""
-        while word not in output:
-            ready, _, _ = select.select([terminal], [], [], DEADLINE_S)
-            self.assertTrue(ready, output)
-            output += os.read(terminal, 4096)
+    def read_until(self, terminal, *words):
+        """Until they have come, in this order."""
+        output, at = b"", 0
+        for word in words:
+            while (found := output.find(word, at)) < 0:
+                ready, _, _ = select.select([terminal], [], [], DEADLINE_S)
+                self.assertTrue(ready, output)
+                output += os.read(terminal, 4096)
+            at = found + len(word)
 
 
 class RootTest(Programs, ExecCase):

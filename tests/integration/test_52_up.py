@@ -95,7 +95,8 @@ class ProgramsTest(UpCase):
                              "TXT")
             self.assertEqual(txt, '"a"\n')
             self.check("ping", "-c", "3", "-i", "0.2", "-W", "30", host)
-            self.check("ping", "-c", "1", "-s", "60000", "-W", "30", host)
+            # Larger ones to a loopback device hit a checksum bug of the kernel's ping sockets.
+            self.check("ping", "-c", "1", "-s", "15000", "-W", "30", host)
 
     def test_ssh_scp_rsync(self):
         need("sshd", "rsync")
