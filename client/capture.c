@@ -55,6 +55,7 @@ enum nat_refusal capture_refusal(enum stream_error error)
 		[STREAM_ERROR_UNAUTHENTICATED] = NAT_FORBIDDEN,
 		[STREAM_ERROR_UNSUPPORTED] = NAT_FORBIDDEN,
 		[STREAM_ERROR_INTERNAL] = NAT_UNREACHABLE,
+		[STREAM_ERROR_PING_UNAVAILABLE] = NAT_FORBIDDEN,
 	};
 
 	return of[error];
