@@ -128,6 +128,11 @@ static void on_routes_changed(void *ctx)
 	ingress_routes_changed(ctx, NULL);
 }
 
+static void on_network_renamed(void *ctx)
+{
+	ingress_routes_renamed(ctx);
+}
+
 /* ---- the access log ---- */
 
 int edge_access_log_open(const struct edge_settings *settings, struct access_log **logp,
@@ -184,4 +189,5 @@ const struct edge_model_events edge_access_events = {
 	.on_access_changed = on_access_changed,
 	.on_policies_changed = on_policies_changed,
 	.on_routes_changed = on_routes_changed,
+	.on_network_renamed = on_network_renamed,
 };

@@ -237,6 +237,18 @@ void ingress_routes_changed(struct edge *e, const struct uuid *client)
 	}
 }
 
+void ingress_routes_renamed(struct edge *e)
+{
+	struct list *pos;
+
+	list_for_each (pos, &e->feeds) {
+		struct ingress_routes *r = list_entry(pos, struct ingress_routes, node);
+
+		r->needs_reset = true;
+		mark_stale(r);
+	}
+}
+
 /* ---- sending it ---- */
 
 static void write_line(struct ingress_routes *r, json_t *line)

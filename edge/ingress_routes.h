@@ -33,5 +33,7 @@ void ingress_routes_close(struct ingress_routes *r);
 
 /* What @client (NULL: anybody) sees may be different now. Cheap; the work is done in a task. */
 void ingress_routes_changed(struct edge *e, const struct uuid *client);
+/* A network has another name: all clients get a fresh snapshot, as lines name networks. */
+void ingress_routes_renamed(struct edge *e);
 /* Ends the feeds that this token opened. */
 void ingress_routes_revoke(struct edge *e, const struct uuid *client, const char *token_id);

@@ -119,6 +119,13 @@ static void apply_change(struct edge_model *m, const struct store_change *c)
 	}
 }
 
+static void tell_new_names(struct edge_model *m)
+{
+	if (m->has_new_names && m->events && m->events->on_network_renamed)
+		m->events->on_network_renamed(m->ctx);
+	m->has_new_names = false;
+}
+
 static void apply_batch(struct edge_model *m, const struct store_batch *batch)
 {
 	for (size_t i = 0; i < store_batch_size(batch); i++)
@@ -127,6 +134,7 @@ static void apply_batch(struct edge_model *m, const struct store_batch *batch)
 	policies_settle(m);
 	if (m->is_stale)
 		model_settle_routes(m);
+	tell_new_names(m);
 }
 
 static void finish(struct edge_model *m, struct model_change *c, const struct edge_failure *fail)

@@ -132,6 +132,8 @@ struct edge_model_events {
 	 * be different.
 	 */
 	void (*on_routes_changed)(void *ctx);
+	/* A network has another name: who knows it by the old one must learn the new one. */
+	void (*on_network_renamed)(void *ctx);
 };
 
 /*

@@ -83,6 +83,7 @@ struct edge_model {
 	bool has_first_rows;		/* account tag and default network are in the store */
 	bool is_stale;			/* routes have to be settled again */
 	bool has_new_policies;		/* to be sorted, and told */
+	bool has_new_names;		/* a network has another name, to be told */
 	struct route_verdict *verdicts; /* of the last reply */
 };
 

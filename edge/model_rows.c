@@ -61,10 +61,13 @@ static bool get_sha256(const struct store_value *v, struct edge_key *key)
 static int put_vnet(struct edge_model *m, const struct store_value *v)
 {
 	struct vnet vnet = {.is_default = v[3].number != 0};
+	const struct vnet *old;
 
 	if (!row_get_uuid(&v[0], &vnet.id) || !row_get_text(&v[1], vnet.name, sizeof(vnet.name)) ||
 	    !row_get_text(&v[2], vnet.comment, sizeof(vnet.comment)))
 		return -EBADMSG;
+	old = vnet_table_by_id(&m->vnets, &vnet.id);
+	m->has_new_names |= old && strcmp(old->name, vnet.name) != 0;
 	m->is_stale = true;
 	return vnet_table_put(&m->vnets, &vnet);
 }

@@ -145,6 +145,15 @@ class Contents(FeedCase):
         self.admin("client", "grant", "delete", "bob", "10.0.0.0/8")
         feed.wait_for()
 
+    def test_another_name(self):
+        self.admin("vnet", "add", "lab")
+        feed, lab = self.follow(), self.follow(self.stack.scripted_client(), network="lab")
+        feed.wait_for(f"{HOST}/32")
+        lab.wait_for(network="lab")
+        self.admin("vnet", "update", "default", "--name", "prod")
+        feed.wait_for(f"{HOST}/32", network="prod")
+        self.assertEqual(feed.ops[3:], ["reset", "add", "commit"])
+
     def test_networks(self):
         self.admin("vnet", "add", "lab")
         self.admin("route", "add", "10.116.0.0/24", "t1", "--virtual-network", "lab")
