@@ -51,10 +51,13 @@ struct up_routes {
 	int throw_status; /* of those */
 	size_t n_pending; /* route requests */
 	size_t n_failed;
-	size_t n_overlaps; /* in the map that is being built */
-	bool is_computed;  /* there was a capture to ask for */
-	bool is_up;	   /* it is in place, and that was told */
-	uv_timer_t retry;  /* of the feed */
+	size_t n_not_taken;	/* routes of the edge, since the start */
+	size_t n_overlaps;	/* in the map that is being built */
+	size_t n_overlaps_told; /* since the start */
+	size_t n_missing;	/* networks that the edge doesn't show, since the start */
+	bool is_computed;	/* there was a capture to ask for */
+	bool is_up;		/* it is in place, and that was told */
+	uv_timer_t retry;	/* of the feed */
 };
 
 /* up_dns.c */

@@ -44,6 +44,12 @@ static struct up *up_of(void *ctx)
 	return ctx;
 }
 
+/* An edge that goes on and on changing its routes shall not fill the log. */
+static bool is_worth_a_line(size_t *n_told)
+{
+	return (*n_told)++ < LINES_MAX;
+}
+
 /* ---- the helper's answers ---- */
 
 static void settle_captures(struct up *u);
@@ -53,7 +59,7 @@ static void on_route_done(void *ctx, int result, const char *text)
 	struct up *u = up_of(ctx);
 
 	u->routes.n_pending--;
-	if (result < 0 && u->routes.n_failed++ < LINES_MAX)
+	if (result < 0 && is_worth_a_line(&u->routes.n_failed))
 		log_warn("a route was not changed", log_text("reason", strerror(-result)),
 			 log_text("detail", text));
 	if (u->routes.n_pending == 0)
@@ -85,13 +91,38 @@ static void ask(struct up *u, bool add, const struct prefix *p)
 
 /* ---- captures ---- */
 
-static void report_route(void *ctx UNUSED, const struct prefix *p, enum split_tunnel_reason reason)
+static void report_route(void *ctx, const struct prefix *p, enum split_tunnel_reason reason)
 {
+	struct up *u = up_of(ctx);
 	char text[PREFIX_TEXT_MAX];
 
-	log_warn("a route of the edge is not taken as it is",
-		 log_text("network", prefix_format(p, text)),
-		 log_text("reason", split_tunnel_reason_text(reason)));
+	if (is_worth_a_line(&u->routes.n_not_taken))
+		log_warn("a route of the edge is not taken as it is",
+			 log_text("network", prefix_format(p, text)),
+			 log_text("reason", split_tunnel_reason_text(reason)));
+}
+
+static size_t index_of(const struct prefix_set *set, const struct prefix *p)
+{
+	size_t i = 0;
+
+	while (i < set->n && !prefix_equal(&set->items[i], p))
+		i++;
+	return i;
+}
+
+/* Of two routes to the very same address only one can be there: the one that keeps it outside. */
+static void leave_out(struct prefix_set *set, const struct prefix_set *thrown)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct prefix *p = &set->items[i];
+
+		if (!prefix_is_single(p) || index_of(thrown, p) == thrown->n)
+			set->items[n++] = *p;
+	}
+	set->n = n;
 }
 
 static int compute(struct up *u, struct prefix_set *capturep)
@@ -103,9 +134,12 @@ static int compute(struct up *u, struct prefix_set *capturep)
 		.include = &u->routes.includes,
 		.exclude = s->n_excludes > 0 ? &u->routes.excludes : NULL,
 		.report = report_route,
+		.ctx = u,
 	};
 	int r = split_tunnel_compute(&in, capturep);
 
+	if (r == 0)
+		leave_out(capturep, &u->routes.thrown);
 	return r > 0 ? -E2BIG : r;
 }
 
@@ -131,14 +165,12 @@ static void delete_doomed(uv_timer_t *timer)
 static bool reprieve(struct up *u, const struct prefix *p)
 {
 	struct prefix_set *doomed = &u->routes.doomed;
+	size_t i = index_of(doomed, p);
 
-	for (size_t i = 0; i < doomed->n; i++) {
-		if (!prefix_equal(&doomed->items[i], p))
-			continue;
-		doomed->items[i] = doomed->items[--doomed->n];
-		return true;
-	}
-	return false;
+	if (i == doomed->n)
+		return false;
+	doomed->items[i] = doomed->items[--doomed->n];
+	return true;
 }
 
 /* Those that can't be noted are deleted now. */
@@ -263,14 +295,15 @@ static void on_overlap(void *ctx, const struct prefix *p, const char *name, cons
 	struct up *u = up_of(ctx);
 	char text[PREFIX_TEXT_MAX];
 
-	if (u->routes.n_overlaps++ < LINES_MAX)
+	u->routes.n_overlaps++;
+	if (is_worth_a_line(&u->routes.n_overlaps_told))
 		log_error("two virtual networks overlap: one device can't serve both; choose by "
 			  "--virtual-network, or use 'adit exec' for one of them",
 			  log_text("network", prefix_format(p, text)),
 			  log_text("virtual_network", name), log_text("overlaps_with", other));
 }
 
-static void tell_missing(const struct up *u)
+static void tell_missing(struct up *u)
 {
 	for (size_t i = 0; i < u->settings->n_networks; i++) {
 		const char *name = u->settings->networks[i];
@@ -279,7 +312,7 @@ static void tell_missing(const struct up *u)
 		while (k < network_map_size(u->routes.map) &&
 		       strcmp(network_map_name(u->routes.map, k), name) != 0)
 			k++;
-		if (k == network_map_size(u->routes.map))
+		if (k == network_map_size(u->routes.map) && is_worth_a_line(&u->routes.n_missing))
 			log_warn("the edge shows no route of this network",
 				 log_text("virtual_network", name));
 	}
@@ -382,13 +415,15 @@ static void on_throw_done(void *ctx, int result, const char *text)
 		keeper_go_on(u->keeper, u->routes.throw_status);
 }
 
-static bool is_thrown(const struct up *u, const struct prefix *p)
+/* The throw route needs the place of a route that captures @p alone. */
+static void release(struct up *u, const struct prefix *p)
 {
-	for (size_t i = 0; i < u->routes.thrown.n; i++) {
-		if (prefix_equal(&u->routes.thrown.items[i], p))
-			return true;
-	}
-	return false;
+	struct prefix_set *captured = &u->routes.captured;
+	bool is_there = reprieve(u, p) || index_of(captured, p) < captured->n;
+
+	leave_out(captured, &u->routes.thrown);
+	if (is_there)
+		ask(u, false, p);
 }
 
 static int throw_one(struct up *u, const struct ip_addr *ip)
@@ -396,10 +431,11 @@ static int throw_one(struct up *u, const struct ip_addr *ip)
 	struct prefix p = prefix_of_ip(ip);
 	int r;
 
-	if (is_thrown(u, &p))
+	if (index_of(&u->routes.thrown, &p) < u->routes.thrown.n)
 		return 0;
 	if (prefix_set_add(&u->routes.thrown, &p, THROWS_MAX) != 0)
 		return -ENOBUFS;
+	release(u, &p);
 	r = net_helper_route_add(u->host.helper, NETLINK_ROUTE_THROW, &p, on_throw_done, u);
 	if (r == 0)
 		u->routes.n_throws_pending++;

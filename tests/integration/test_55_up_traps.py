@@ -186,6 +186,42 @@ class EdgeInsideTest(TrapCase):
                 number += 1
 
 
+class SecondEdgeTest(TrapCase):
+    """The edge shows a route to an address of its own that was not dialled yet."""
+
+    EDGE2 = "203.0.113.2"
+
+    def setUp(self):
+        super().setUp()
+        self.net.ip("user", "route", "add", self.EDGE2, "via", "198.51.100.1")
+        edge = self.lab.edge
+        edge.admin("client", "grant", "add", "ann", f"{self.EDGE2}/32")
+        edge.admin("route", "add", f"{self.EDGE2}/32", "a")
+        with open(self.lab.client, encoding="utf-8") as f:
+            document = json.load(f)
+        document["edges"].append(f"{self.EDGE2}:{edge.port}")
+        with open(self.lab.client, "w", encoding="utf-8") as f:
+            json.dump(document, f)
+
+    def own_route(self):
+        return self.check("ip", "route", "show", self.EDGE2, "table", "44301")
+
+    def test_it_is_kept_outside(self):
+        up = self.start_up("--config", self.write("up.yml", "local-networks-win: off\n"))
+        up.wait_captured(*self.net.networks(), f"{self.EDGE2}/32")
+        self.assertIn("adit0", self.own_route())
+        self.lab.edge.kill()
+        wait_until(lambda: "throw" in self.own_route(), "the address to be kept outside",
+                   show=self.own_route)
+        self.assertIn("dev wan", self.check("ip", "route", "get", self.EDGE2))
+        self.assertNotIn(f"{self.EDGE2}/32", up.captured())
+        self.lab.edge.start()
+        wait_until(lambda: up.status()["connected"], "the link to the edge")
+        up.wait_captured(*self.net.networks())
+        self.assertIn("throw", self.own_route())
+        self.assertEqual(up.status()["routes"]["failed"], 0)
+
+
 class Lan:
     """A network that the user's machine is in, which lies inside of the site's: the machine is
     10.0.0.130, the neighbour's namespace has 10.0.0.200."""
