@@ -7,9 +7,11 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/err.h"
@@ -26,6 +29,7 @@
 #include "client/instance_lock.h"
 #include "client/net_helper_dns.h"
 #include "client/up_private.h"
+#include "ctrl/ctrl_socket.h"
 #include "routing/split_tunnel.h"
 #include "tun/netlink_cleanup.h"
 #include "tun/netlink_link.h"
@@ -158,20 +162,49 @@ static int clean_up(struct up *u)
 	return r < 0 ? fail("old routes can't be removed", r) : 0;
 }
 
+static int remove_file(int folder_fd, const char *name)
+{
+	return unlinkat(folder_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/*
+ * The one before may have been another user's, whose files ours could not use; with the lock held
+ * they are nobody's. By descriptor: whoever owns what is above could put a link in the folder's
+ * place.
+ */
+static int take_over_folder(const struct up_host *h, const char *folder, const char *name)
+{
+	CLEANUP(close_fd) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	uid_t uid = h->has_user ? h->user.uid : geteuid();
+	gid_t gid = h->has_user ? h->user.gid : getegid();
+	char lock[UP_SOCKET_PATH_MAX];
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) < 0))
+		return -errno;
+	snprintf(lock, sizeof(lock), "%s" CTRL_SOCKET_LOCK_SUFFIX, name);
+	r = remove_file(fd, name);
+	return r == 0 ? remove_file(fd, lock) : r;
+}
+
 /* The user's own, so that `adit down` needs no root. */
 static int make_socket_folder(struct up *u)
 {
 	struct up_host *h = &u->host;
 	char folder[UP_SOCKET_PATH_MAX];
+	char *name;
 	int r = up_socket_path(u->settings->runtime_dir, u->settings->instance, h->socket_path);
 
 	if (r < 0)
 		return fail("the runtime directory's name is too long", r);
 	snprintf(folder, sizeof(folder), "%s", h->socket_path);
-	*strrchr(folder, '/') = '\0';
+	name = strrchr(folder, '/');
+	*name++ = '\0';
 	r = dir_make(folder, 0755);
-	if (r == 0 && h->has_user && chown(folder, h->user.uid, h->user.gid) < 0)
-		r = -errno;
+	if (r == 0)
+		r = take_over_folder(h, folder, name);
 	return r < 0 ? fail("no folder for the control socket", r) : 0;
 }
 

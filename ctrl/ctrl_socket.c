@@ -80,7 +80,8 @@ static int take_lock(const char *path, int *lock_fdp)
 	CLEANUP(close_fd) int fd = -1;
 	char lock_path[PATH_MAX];
 
-	if (snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= (int)sizeof(lock_path))
+	if (snprintf(lock_path, sizeof(lock_path), "%s" CTRL_SOCKET_LOCK_SUFFIX, path) >=
+	    (int)sizeof(lock_path))
 		return -ENAMETOOLONG;
 	fd = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -14,7 +14,8 @@
 
 #include "base/compiler.h"
 
-#define CTRL_SOCKET_MODE 0660
+#define CTRL_SOCKET_MODE	0660
+#define CTRL_SOCKET_LOCK_SUFFIX ".lock"
 
 /* The empty value is CTRL_SOCKET_NONE. */
 struct ctrl_socket {

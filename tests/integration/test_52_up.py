@@ -222,6 +222,19 @@ class LifeTest(UpCase):
             self.assertIn("CapEff:\t0000000000001000", f.read())
         self.assertEqual(self.check("curl", "-s", "-m", "60", url(sites.HOST4)), "a\n")
 
+    def test_another_user_before(self):
+        """Each finds the folder and the files of the one before, also of a killed one."""
+        folder = tempfile.mkdtemp(prefix="adit-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        self.lab.client = shutil.copy(self.lab.client, folder)
+        for user in ("nobody", "root", "daemon", "nobody"):
+            with self.subTest(user=user):
+                shutil.chown(self.lab.client, user)
+                up = Up(self, self.lab, "--user", user, folder=folder).wait_up()
+                up.process.kill()
+                self.assert_clean()
+
     def test_device_taken_away(self):
         for name, script in (("deleted", "link del DEVICE"), ("down", "link set DEVICE down"),
                              ("flapped", "link set DEVICE down\nlink set DEVICE up")):
