@@ -45,6 +45,7 @@ struct up_routes {
 	struct prefix_set excludes;
 	struct prefix_set captured; /* what is to go through the tunnel */
 	struct prefix_set doomed;   /* routes that are still there, for a moment; a list */
+	struct prefix_set due;	    /* of those, the ones that go next */
 	uv_timer_t deleter;	    /* of those */
 	struct prefix_set thrown;   /* addresses of the edge, kept outside */
 	size_t n_throws_pending;

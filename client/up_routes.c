@@ -29,8 +29,8 @@
 #define FEED_RETRY_MS 10000
 
 /*
- * A route goes that much later than what goes through it: the resets that end its connections, the
- * edge's and ours, must still find their way to the applications.
+ * A route goes once or twice that much later than what goes through it: the resets that end its
+ * connections, the edge's and ours, must still find their way to the applications.
  */
 #define LEAVE_MS   250
 #define DOOMED_MAX 1024
@@ -153,24 +153,33 @@ static void ask_all(struct up *u, bool add, const struct prefix_set *set)
 		settle_captures(u);
 }
 
+/* Never put off by those that come: a network that flaps must not keep the others' routes. */
 static void delete_doomed(uv_timer_t *timer)
 {
 	struct up *u = up_of(timer->data);
 
-	ask_all(u, false, &u->routes.doomed);
-	prefix_set_deinit(&u->routes.doomed);
+	ask_all(u, false, &u->routes.due);
+	prefix_set_deinit(&u->routes.due);
+	u->routes.due = u->routes.doomed;
+	u->routes.doomed = (struct prefix_set){0};
+	if (u->routes.due.n > 0)
+		uv_timer_start(timer, delete_doomed, LEAVE_MS, 0);
 }
 
 /* Its route is still there: it stays, and needn't be asked for. */
 static bool reprieve(struct up *u, const struct prefix *p)
 {
-	struct prefix_set *doomed = &u->routes.doomed;
-	size_t i = index_of(doomed, p);
+	struct prefix_set *const sets[] = {&u->routes.due, &u->routes.doomed};
 
-	if (i == doomed->n)
-		return false;
-	doomed->items[i] = doomed->items[--doomed->n];
-	return true;
+	for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
+		size_t i = index_of(sets[k], p);
+
+		if (i == sets[k]->n)
+			continue;
+		sets[k]->items[i] = sets[k]->items[--sets[k]->n];
+		return true;
+	}
+	return false;
 }
 
 /* Those that can't be noted are deleted now. */
@@ -180,7 +189,7 @@ static void doom(struct up *u, const struct prefix_set *set)
 		if (prefix_set_add(&u->routes.doomed, &set->items[i], DOOMED_MAX) != 0)
 			ask(u, false, &set->items[i]);
 	}
-	if (u->routes.doomed.n > 0)
+	if (u->routes.doomed.n > 0 && !uv_is_active((uv_handle_t *)&u->routes.deleter))
 		uv_timer_start(&u->routes.deleter, delete_doomed, LEAVE_MS, 0);
 }
 
@@ -508,6 +517,7 @@ void up_routes_deinit(struct up *u)
 	prefix_set_deinit(&r->excludes);
 	prefix_set_deinit(&r->captured);
 	prefix_set_deinit(&r->doomed);
+	prefix_set_deinit(&r->due);
 	prefix_set_deinit(&r->thrown);
 }
 

@@ -4,6 +4,7 @@ restarts."""
 
 import subprocess
 import sys
+import threading
 
 from support import adit, sites
 from support.adit import route, routes
@@ -77,6 +78,25 @@ class FollowTest(RoutesCase):
         wait_until(lambda: sites.SITE4 not in self.net.ip_json("user", "route", "show", "table",
                                                                "44301"),
                    "the kernel's route to be gone", EFFECT_S)
+
+    def test_a_route_goes_while_another_flaps(self):
+        Up(self, self.lab).wait_captured(sites.SITE4, sites.SITE6)
+        stop = threading.Event()
+
+        def flap():
+            while not stop.is_set():
+                for verb in ("add", "delete"):
+                    self.lab.edge.try_admin("route", verb, OTHER, *(["a"] if verb == "add" else []))
+        self.addCleanup(stop.set)
+        flapping = self.thread(flap)
+        self.reload(sites.SITE6)
+        try:
+            wait_until(lambda: sites.SITE4 not in self.net.ip_json(
+                "user", "route", "show", "table", "44301"), "the kernel's route to be gone",
+                EFFECT_S)
+        finally:
+            stop.set()
+            flapping.join()
 
     def test_a_grant_comes_and_goes(self):
         up = Up(self, self.lab).wait_up()
