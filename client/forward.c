@@ -122,7 +122,7 @@ static struct connection *add_connection(struct forward *fw, int fd)
 	struct endpoint peer = {0};
 
 	(void)tcp_socket_peer(fd, &peer);
-	tcp_socket_tune_origin(fd, 0);
+	tcp_socket_tune_origin(fd, TCP_SOCKET_KEEP_ALIVE_MS);
 	c->forward = fw;
 	c->fd = fd;
 	c->waiter.on_decided = on_decided;

@@ -409,7 +409,7 @@ int proxy_client_new(struct proxy_client **cp, const struct proxy_client_options
 	}
 	(void)tcp_socket_peer(fd, &peer);
 	endpoint_format(&peer, c->peer);
-	tcp_socket_tune_origin(fd, 0);
+	tcp_socket_tune_origin(fd, TCP_SOCKET_KEEP_ALIVE_MS);
 	c->handshake = xnew(struct proxy_handshake);
 	proxy_handshake_init(c->handshake);
 	uv_timer_init(opt->loop->uv, &c->timer);

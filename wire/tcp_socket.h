@@ -26,6 +26,9 @@ int tcp_socket_error(int fd);
 /* TCP_NODELAY, TCP_USER_TIMEOUT 30 s, TCP_NOTSENT_LOWAT 128 KiB. Best effort. */
 void tcp_socket_tune_link(int fd);
 
+/* For who connected to us: one that vanished with its machine is found out. */
+#define TCP_SOCKET_KEEP_ALIVE_MS 120000
+
 /* TCP_NODELAY and keep-alive probes after @keep_alive_ms of silence (0: none). Best effort. */
 void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms);
 

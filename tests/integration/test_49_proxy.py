@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import socket
+import subprocess
 
 from peers.ingress import OK, Ingress, echo, refuse
 from peers.proxy_client import BIND, NO_AUTH, PASSWORD, UDP, Wire, basic, login, request
@@ -18,6 +19,7 @@ from support.require import need
 from support.shaper import Shaper
 from support.stack import HOST
 from support.tlsca import Authority
+from support.waiting import wait_until
 
 TOKEN = "adit_0123456789abcdef." + "5" * 64
 MIB = 1 << 20
@@ -67,6 +69,15 @@ class ProxyCase(Case):
 
     def wire(self, **more):
         return Wire(self, self.port, **more)
+
+
+class Vanished(ProxyCase):
+    def test_a_client_that_vanishes_is_looked_for(self):
+        self.proxy()
+        with socket.create_connection(("127.0.0.1", self.port)):
+            wait_until(lambda: "timer:(keepalive" in subprocess.run(
+                ("ss", "-Htno", "state", "established", f"sport = :{self.port}"),
+                stdout=subprocess.PIPE, check=True, encoding="ascii").stdout, "keep-alive probes")
 
 
 class Socks(ProxyCase):
