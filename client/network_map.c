@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Networks don't overlap, so all their routes stand in one sorted list: what overlaps a prefix
+ * there is its neighbour. An edge may show as many networks as routes.
+ */
 #include "client/network_map.h"
 
 #include <errno.h>
@@ -13,9 +17,16 @@ struct network {
 	struct prefix_set routes; /* minimal */
 };
 
+struct owned {
+	struct prefix prefix;
+	size_t network; /* its index */
+};
+
 struct network_map {
 	struct network *networks;
 	size_t n;
+	struct owned *owned; /* sorted; room for all routes */
+	size_t n_owned;
 	struct prefix_set all;
 };
 
@@ -35,19 +46,53 @@ struct network_map *network_map_free(struct network_map *m)
 	if (m) {
 		prefix_set_deinit(&m->all);
 		free(m->networks);
+		free(m->owned);
 		free(m);
 	}
 	return NULL;
 }
 
-/* The earlier network that has addresses of @p, or NULL. */
+/* The first place whose prefix is not before @p. */
+static size_t place_of(const struct network_map *m, const struct prefix *p)
+{
+	size_t low = 0;
+	size_t high = m->n_owned;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (prefix_compare(&m->owned[mid].prefix, p) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* The earlier network that has addresses of @p, or NULL: around it is the one before, in it the
+ * one behind. */
 static const struct network *owner_of(const struct network_map *m, const struct prefix *p)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		if (prefix_set_overlaps(&m->networks[i].routes, p))
-			return &m->networks[i];
-	}
+	size_t i = place_of(m, p);
+
+	if (i < m->n_owned && prefix_contains(p, &m->owned[i].prefix))
+		return &m->networks[m->owned[i].network];
+	if (i > 0 && prefix_contains(&m->owned[i - 1].prefix, p))
+		return &m->networks[m->owned[i - 1].network];
 	return NULL;
+}
+
+/* The routes of network number @index, which is complete. */
+static void own(struct network_map *m, size_t index)
+{
+	const struct prefix_set *routes = &m->networks[index].routes;
+
+	for (size_t i = 0; i < routes->n; i++) {
+		size_t at = place_of(m, &routes->items[i]);
+
+		memmove(&m->owned[at + 1], &m->owned[at], (m->n_owned++ - at) * sizeof(*m->owned));
+		m->owned[at] = (struct owned){routes->items[i], index};
+	}
 }
 
 static int take_route(const struct building *b, struct network *net, const struct feed_route *route)
@@ -75,11 +120,13 @@ static int take_network(const struct building *b, size_t i)
 	for (; r == 0 && i < b->n_routes && strcmp(b->routes[i].network, name) == 0; i++)
 		r = take_route(b, &net, &b->routes[i]);
 	prefix_set_normalise(&net.routes);
-	if (r == 0 && net.routes.n > 0)
-		b->map->networks[b->map->n++] = net;
-	else
+	if (r != 0 || net.routes.n == 0) {
 		prefix_set_deinit(&net.routes);
-	return r;
+		return r;
+	}
+	b->map->networks[b->map->n] = net;
+	own(b->map, b->map->n++);
+	return 0;
 }
 
 static bool is_first_of_network(const struct feed_route *routes, size_t i)
@@ -135,7 +182,8 @@ int network_map_new(struct network_map **mp, const struct feed_route *routes, si
 	int r = 0;
 
 	m->networks = calloc(room + 1, sizeof(*m->networks));
-	if (!m->networks)
+	m->owned = calloc(n + 1, sizeof(*m->owned));
+	if (!m->networks || !m->owned)
 		return -ENOMEM;
 	if (n_selected == 0)
 		r = take_all(&b);
@@ -149,11 +197,10 @@ int network_map_new(struct network_map **mp, const struct feed_route *routes, si
 
 const char *network_map_find(const struct network_map *m, const struct ip_addr *ip)
 {
-	for (size_t i = 0; m && i < m->n; i++) {
-		if (prefix_set_contains_ip(&m->networks[i].routes, ip))
-			return m->networks[i].name;
-	}
-	return NULL;
+	const struct prefix single = prefix_of_ip(ip);
+	const struct network *owner = m ? owner_of(m, &single) : NULL;
+
+	return owner ? owner->name : NULL;
 }
 
 const struct prefix_set *network_map_routes(const struct network_map *m)
