@@ -9,28 +9,20 @@
 #include "client/connect_stream.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <uv.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "client/client_credentials.h"
+#include "client/edge_request.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/io_loop.h"
 
-/* Longer than an edge waits for its connector, so that its own answer comes first. */
-#define ANSWER_MS 90000
-
 /* Above any stream window that a client grants. */
 #define EARLY_MAX ((size_t)16 * 1024 * 1024)
-
-#define AUTHORIZATION_MAX (CLIENT_TOKEN_MAX + 16)
 
 enum connect_state {
 	CONNECT_STATE_ASKING,
@@ -63,41 +55,11 @@ static void set_state(struct connect_stream *cs, enum connect_state to)
 	cs->state = to;
 }
 
-static void drop_stream(struct connect_stream *cs)
-{
-	struct h2_stream *stream = steal_ptr(cs->stream);
-
-	if (!stream)
-		return;
-	h2_stream_set_events(stream, NULL, NULL);
-	h2_stream_reset(stream, H2_CODE_CANCEL);
-}
-
 /* ---- the answer ---- */
-
-/* Answers of an edge that doesn't say adit-error. */
-static const struct {
-	const char *status;
-	enum client_exit why;
-} status_rows[] = {
-	{"403", CLIENT_EXIT_NOT_GRANTED},     {"404", CLIENT_EXIT_NO_ROUTE},
-	{"407", CLIENT_EXIT_UNAUTHENTICATED}, {"503", CLIENT_EXIT_CONNECTOR_DOWN},
-	{"504", CLIENT_EXIT_TIMEOUT},
-};
-
-static enum client_exit exit_of_status(const char *status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(status_rows); i++) {
-		if (strcmp(status, status_rows[i].status) == 0)
-			return status_rows[i].why;
-	}
-	return CLIENT_EXIT_EDGE_FAULT;
-}
 
 static void refused(struct connect_stream *cs, const struct connect_answer *answer)
 {
 	uv_timer_stop(&cs->timer);
-	drop_stream(cs);
 	set_state(cs, CONNECT_STATE_ENDED);
 	cs->events->on_answer(cs->ctx, answer);
 }
@@ -114,25 +76,19 @@ static void accepted(struct connect_stream *cs)
 static void on_response(void *ctx, struct h2_stream *stream UNUSED, const struct h2_headers *hdrs)
 {
 	struct connect_stream *cs = ctx;
-	const char *status = h2_headers_get(hdrs, ":status");
-	struct connect_answer answer = {
-		.error = stream_error_parse(h2_headers_get(hdrs, HDR_ADIT_ERROR)),
-	};
-	char text[64];
+	struct edge_refusal refusal;
 
-	if (status && status[0] == '2') {
+	if (edge_response_accepts(hdrs)) {
 		accepted(cs);
 		return;
 	}
-	if (answer.error != STREAM_ERROR_NONE) {
-		answer.why = client_exit_of_stream_error(answer.error);
-		answer.text = stream_error_info(answer.error)->text;
-	} else {
-		answer.why = exit_of_status(status ? status : "");
-		snprintf(text, sizeof(text), "the edge answered %.3s", status ? status : "nothing");
-		answer.text = text;
-	}
-	refused(cs, &answer);
+	edge_refusal_read(&refusal, hdrs);
+	edge_stream_end(&cs->stream);
+	refused(cs, &(const struct connect_answer){
+			    .why = refusal.why,
+			    .error = refusal.error,
+			    .text = refusal.text,
+		    });
 }
 
 static void on_answer_timeout(uv_timer_t *timer)
@@ -142,7 +98,10 @@ static void on_answer_timeout(uv_timer_t *timer)
 		.text = "the edge did not answer",
 	};
 
-	refused(container_of(timer, struct connect_stream, timer), &late);
+	struct connect_stream *cs = container_of(timer, struct connect_stream, timer);
+
+	edge_stream_reset(&cs->stream);
+	refused(cs, &late);
 }
 
 static void on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
@@ -220,20 +179,21 @@ int connect_stream_join(struct connect_stream *cs, int in_fd, int out_fd, relay_
 
 static int open_stream(struct connect_stream *cs, const struct connect_stream_options *opt)
 {
-	char authorization[AUTHORIZATION_MAX], authority[ENDPOINT_TEXT_MAX];
+	char authority[ENDPOINT_TEXT_MAX];
 	const struct h2_header headers[] = {
 		{.name = ":method", .value = "CONNECT"},
 		{.name = ":authority", .value = endpoint_format(&opt->target, authority)},
-		{.name = "proxy-authorization", .value = authorization, .secret = true},
-		{.name = HDR_VIRTUAL_NETWORK, .value = opt->network},
 	};
-	int r;
 
-	snprintf(authorization, sizeof(authorization), "Bearer %s", opt->token);
-	r = h2_stream_open(opt->session, &cs->stream, headers,
-			   ARRAY_SIZE(headers) - (opt->network ? 0 : 1), false, &stream_events, cs);
-	explicit_bzero(authorization, sizeof(authorization));
-	return r;
+	return edge_request_open(opt->session, &cs->stream,
+				 &(const struct edge_request){
+					 .headers = headers,
+					 .n_headers = ARRAY_SIZE(headers),
+					 .token = opt->token,
+					 .network = opt->network,
+					 .events = &stream_events,
+					 .ctx = cs,
+				 });
 }
 
 int connect_stream_new(struct connect_stream **csp, const struct connect_stream_options *opt,
@@ -252,7 +212,7 @@ int connect_stream_new(struct connect_stream **csp, const struct connect_stream_
 	}
 	buf_init(&cs->early, EARLY_MAX);
 	uv_timer_init(opt->loop->uv, &cs->timer);
-	uv_timer_start(&cs->timer, on_answer_timeout, ANSWER_MS, 0);
+	uv_timer_start(&cs->timer, on_answer_timeout, EDGE_ANSWER_MS, 0);
 	*csp = cs;
 	return 0;
 }
@@ -266,7 +226,7 @@ void connect_stream_free(struct connect_stream *cs)
 {
 	if (!cs)
 		return;
-	drop_stream(cs);
+	edge_stream_reset(&cs->stream);
 	drop_early(cs);
 	uv_close((uv_handle_t *)&cs->timer, timer_closed_cb);
 }

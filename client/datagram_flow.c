@@ -18,17 +18,11 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "client/client_credentials.h"
+#include "client/edge_request.h"
 #include "wire/datagram_stream.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/io_loop.h"
-
-/* Longer than an edge waits for its connector, so that its own answer comes first. */
-#define ANSWER_MS 90000
-
-#define AUTHORIZATION_MAX (CLIENT_TOKEN_MAX + 16)
-#define TEXT_MAX	  160
 
 /* Each early datagram is kept behind its length. */
 #define LENGTH_LEN sizeof(uint32_t)
@@ -93,30 +87,6 @@ static void drop_early(struct datagram_flow *f)
 
 /* ---- the end ---- */
 
-static void drop_stream(struct datagram_flow *f)
-{
-	struct h2_stream *stream = steal_ptr(f->stream);
-
-	if (!stream)
-		return;
-	h2_stream_set_events(stream, NULL, NULL);
-	h2_stream_reset(stream, H2_CODE_CANCEL);
-}
-
-static ssize_t no_more(void *ctx UNUSED, uint8_t *buf UNUSED, size_t cap UNUSED)
-{
-	return 0;
-}
-
-/* A refused one is no reset of ours: an edge counts those. */
-static void end_stream(struct datagram_flow *f)
-{
-	struct h2_stream *stream = steal_ptr(f->stream);
-
-	h2_stream_set_events(stream, NULL, NULL);
-	h2_stream_set_source(stream, no_more, NULL);
-}
-
 static void keep_count(struct datagram_flow *f)
 {
 	struct datagram_stream_stats stats;
@@ -134,7 +104,7 @@ static void shut(struct datagram_flow *f)
 	uv_timer_stop(&f->timer);
 	io_task_cancel(&f->failed);
 	drop_early(f);
-	drop_stream(f);
+	edge_stream_reset(&f->stream);
 	keep_count(f);
 }
 
@@ -233,27 +203,21 @@ static void accepted(struct datagram_flow *f)
 
 static void on_response(void *ctx, struct h2_stream *stream UNUSED, const struct h2_headers *hdrs)
 {
-	const char *status = h2_headers_get(hdrs, ":status");
-	struct datagram_flow_end how = {
-		.error = stream_error_parse(h2_headers_get(hdrs, HDR_ADIT_ERROR)),
-		.why = CLIENT_EXIT_EDGE_FAULT,
-	};
 	struct datagram_flow *f = ctx;
-	char text[TEXT_MAX];
+	struct edge_refusal refusal;
 
 	uv_timer_stop(&f->timer);
-	if (status && status[0] == '2') {
+	if (edge_response_accepts(hdrs)) {
 		accepted(f);
 		return;
 	}
-	snprintf(text, sizeof(text), "the edge answered %.3s", status ? status : "nothing");
-	how.text = text;
-	if (how.error != STREAM_ERROR_NONE) {
-		how.why = client_exit_of_stream_error(how.error);
-		how.text = stream_error_info(how.error)->text;
-	}
-	end_stream(f);
-	end(f, &how);
+	edge_refusal_read(&refusal, hdrs);
+	edge_stream_end(&f->stream);
+	end(f, &(struct datagram_flow_end){
+		       .why = refusal.why,
+		       .error = refusal.error,
+		       .text = refusal.text,
+	       });
 }
 
 static void on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
@@ -278,7 +242,6 @@ static void on_answer_timeout(uv_timer_t *timer)
 static int open_stream(struct datagram_flow *f, const struct datagram_flow_options *opt,
 		       struct h2_session *session)
 {
-	char authorization[AUTHORIZATION_MAX];
 	char path[DATAGRAM_PATH_MAX];
 	const struct h2_header headers[] = {
 		{.name = ":method", .value = "CONNECT"},
@@ -288,16 +251,17 @@ static int open_stream(struct datagram_flow *f, const struct datagram_flow_optio
 		 .value = opt->edge_name ? opt->edge_name : DATAGRAM_AUTHORITY},
 		{.name = ":path", .value = datagram_path_format(opt->kind, &opt->target, path)},
 		{.name = HDR_CAPSULE_PROTOCOL, .value = CAPSULE_PROTOCOL_ON},
-		{.name = "proxy-authorization", .value = authorization, .secret = true},
-		{.name = HDR_VIRTUAL_NETWORK, .value = opt->network},
 	};
-	int r;
 
-	snprintf(authorization, sizeof(authorization), "Bearer %s", opt->token);
-	r = h2_stream_open(session, &f->stream, headers,
-			   ARRAY_SIZE(headers) - (opt->network ? 0 : 1), false, &asking_events, f);
-	explicit_bzero(authorization, sizeof(authorization));
-	return r;
+	return edge_request_open(session, &f->stream,
+				 &(const struct edge_request){
+					 .headers = headers,
+					 .n_headers = ARRAY_SIZE(headers),
+					 .token = opt->token,
+					 .network = opt->network,
+					 .events = &asking_events,
+					 .ctx = f,
+				 });
 }
 
 static void fail_later(struct datagram_flow *f, enum client_exit why, const char *text)
@@ -326,7 +290,7 @@ static void ask(struct datagram_flow *f, const struct datagram_flow_options *opt
 	if (session)
 		r = open_stream(f, opt, session);
 	if (r == 0)
-		uv_timer_start(&f->timer, on_answer_timeout, ANSWER_MS, 0);
+		uv_timer_start(&f->timer, on_answer_timeout, EDGE_ANSWER_MS, 0);
 	else if (r == H2_E_LIMIT)
 		fail_later(f, CLIENT_EXIT_LIMIT, "the edge takes no more streams from us");
 	else

@@ -11,15 +11,14 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "client/client_credentials.h"
+#include "client/edge_request.h"
 #include "client/feed_lines.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/proto.h"
 
-#define AUTHORIZATION_MAX (CLIENT_TOKEN_MAX + 16)
-#define TEXT_MAX	  256
-#define AUTHORITY	  "adit-edge" /* HTTP wants one; the edge doesn't look */
+#define TEXT_MAX  256
+#define AUTHORITY "adit-edge" /* HTTP wants one; the edge doesn't look */
 
 struct routes_feed {
 	const struct routes_feed_events *events;
@@ -31,19 +30,9 @@ struct routes_feed {
 	bool is_closed;	  /* nobody wants to hear of it any more */
 };
 
-static void drop_stream(struct routes_feed *f)
-{
-	struct h2_stream *stream = steal_ptr(f->stream);
-
-	if (!stream)
-		return;
-	h2_stream_set_events(stream, NULL, NULL);
-	h2_stream_reset(stream, H2_CODE_CANCEL);
-}
-
 static void free_feed(struct routes_feed *f)
 {
-	drop_stream(f);
+	edge_stream_reset(&f->stream);
 	feed_lines_free(f->lines);
 	free(f);
 }
@@ -54,7 +43,7 @@ void routes_feed_close(struct routes_feed *f)
 		return;
 	f->is_closed = true;
 	if (f->is_busy)
-		drop_stream(f);
+		edge_stream_reset(&f->stream);
 	else
 		free_feed(f);
 }
@@ -94,6 +83,7 @@ static void end_refused(struct routes_feed *f, const struct h2_headers *hdrs)
 			 "routes: the edge answered %.3s: it is too old, or no adit-edge",
 			 status ? status : "nothing");
 	}
+	edge_stream_end(&f->stream);
 	end(f, why, text);
 }
 
@@ -138,7 +128,10 @@ static void on_data(void *ctx, struct h2_stream *stream, const uint8_t *data, si
 
 static void on_eof(void *ctx, struct h2_stream *stream UNUSED)
 {
-	end(ctx, CLIENT_EXIT_CUT, "routes: the edge ended the feed");
+	struct routes_feed *f = ctx;
+
+	edge_stream_end(&f->stream);
+	end(f, CLIENT_EXIT_CUT, "routes: the edge ended the feed");
 }
 
 static void on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
@@ -163,22 +156,23 @@ static const struct h2_stream_events stream_events = {
 static int open_stream(struct routes_feed *f, struct h2_session *session,
 		       const struct routes_feed_options *opt)
 {
-	char authorization[AUTHORIZATION_MAX];
 	const struct h2_header headers[] = {
 		{.name = ":method", .value = "GET"},
 		{.name = ":scheme", .value = "https"},
 		{.name = ":authority", .value = AUTHORITY},
 		{.name = ":path", .value = PATH_ROUTES},
-		{.name = "proxy-authorization", .value = authorization, .secret = true},
-		{.name = HDR_VIRTUAL_NETWORK, .value = opt->network},
 	};
-	int r;
 
-	snprintf(authorization, sizeof(authorization), "Bearer %s", opt->token);
-	r = h2_stream_open(session, &f->stream, headers,
-			   ARRAY_SIZE(headers) - (opt->network ? 0 : 1), true, &stream_events, f);
-	explicit_bzero(authorization, sizeof(authorization));
-	return r;
+	return edge_request_open(session, &f->stream,
+				 &(const struct edge_request){
+					 .headers = headers,
+					 .n_headers = ARRAY_SIZE(headers),
+					 .token = opt->token,
+					 .network = opt->network,
+					 .is_whole = true,
+					 .events = &stream_events,
+					 .ctx = f,
+				 });
 }
 
 int routes_feed_open(struct routes_feed **feedp, struct h2_session *session,

@@ -7,11 +7,11 @@ import shlex
 import socket
 import subprocess
 
-from peers.proxy_client import Association
+from peers.proxy_client import NO_AUTH, Association, Wire, request
 from support import adit
 from support.case import Case, main
 from support.nameserver import NameServer
-from support.origin import Origin, pattern
+from support.origin import Origin, echo, pattern
 from support.process import free_port
 from support.require import need
 from support.sshd import Sshd
@@ -19,6 +19,8 @@ from support.stack import HOST
 from support.waiting import DEADLINE_S, wait_until
 
 MIB = 1 << 20
+MANY_REFUSALS = 400  # twice what the edge lets a client reset at once
+NOT_ALLOWED = 2
 
 
 def page(text):
@@ -96,6 +98,20 @@ class TwoNetworks(Case):
 
 
 class Streams(TwoNetworks):
+    def test_refusals_dont_cost_the_link(self):
+        """An edge counts resets, and cuts off who sends too many: refusals are none."""
+        server = Origin(echo)
+        self.addCleanup(server.close)
+        self.site("home", [server.port])
+        port = int(self.proxy().rpartition(":")[2])
+        live = Wire(self, port).connect(host=HOST)
+        for _ in range(MANY_REFUSALS):
+            wire = Wire(self, port)
+            wire.send(bytes([5, 1, NO_AUTH]) + request("192.0.2.1")).expect(bytes([5, NO_AUTH]))
+            self.assertEqual(wire.reply()[0], NOT_ALLOWED)
+            wire.sock.close()
+        live.send(b"still there").expect(b"still there")
+
     def test_connect(self):
         self.pages()
         get = b"GET / HTTP/1.0\r\n\r\n"

@@ -399,8 +399,15 @@ static void every_refusal(void **state UNUSED)
 	ask(&w, DATAGRAM_UDP);
 	refuse(&w, "404", NULL);
 	assert_int_equal(w.end.error, STREAM_ERROR_NONE);
-	assert_int_equal(w.end.why, CLIENT_EXIT_EDGE_FAULT);
+	assert_int_equal(w.end.why, CLIENT_EXIT_NO_ROUTE);
 	assert_string_equal(w.end_text, "the edge answered 404");
+	world_deinit(&w);
+	world_init(&w, true);
+	ask(&w, DATAGRAM_UDP);
+	refuse(&w, "418", NULL);
+	assert_int_equal(w.end.error, STREAM_ERROR_NONE);
+	assert_int_equal(w.end.why, CLIENT_EXIT_EDGE_FAULT);
+	assert_string_equal(w.end_text, "the edge answered 418");
 	world_deinit(&w);
 }
 
