@@ -2,6 +2,7 @@
 #include "client/acceptor.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 struct acceptor {
 	int fd;
+	bool owns_fd;
 	uv_poll_t poll;
 	uv_timer_t pause;
 	unsigned int n_handles;
@@ -57,33 +59,38 @@ static void on_acceptable(uv_poll_t *poll, int status, int events UNUSED)
 	}
 }
 
-static void watch(struct acceptor *a, uv_loop_t *uv)
+int acceptor_new_fd(struct acceptor **ap, uv_loop_t *uv, int fd, acceptor_cb on_accept, void *ctx)
 {
+	struct acceptor *a = xnew(struct acceptor);
+	int r = uv_poll_init(uv, &a->poll, fd);
+
+	if (r < 0) {
+		free(a);
+		return err_trace(r);
+	}
 	uv_timer_init(uv, &a->pause);
+	a->fd = fd;
+	a->on_accept = on_accept;
+	a->ctx = ctx;
 	a->poll.data = a;
 	a->pause.data = a;
 	a->n_handles = 2;
 	uv_poll_start(&a->poll, UV_READABLE, on_acceptable);
+	*ap = a;
+	return 0;
 }
 
 int acceptor_new(struct acceptor **ap, uv_loop_t *uv, const struct endpoint *at,
 		 acceptor_cb on_accept, void *ctx)
 {
-	CLEANUP(free) struct acceptor *a = xnew(struct acceptor);
-	int r;
+	int fd = tcp_socket_listen(at);
+	int r = fd < 0 ? fd : acceptor_new_fd(ap, uv, fd, on_accept, ctx);
 
-	a->on_accept = on_accept;
-	a->ctx = ctx;
-	a->fd = tcp_socket_listen(at);
-	if (a->fd < 0)
-		return err_trace(a->fd);
-	r = uv_poll_init(uv, &a->poll, a->fd);
 	if (r < 0) {
-		close_fd(a->fd);
+		close_fd(fd);
 		return err_trace(r);
 	}
-	watch(a, uv);
-	*ap = steal_ptr(a);
+	(*ap)->owns_fd = true;
 	return 0;
 }
 
@@ -101,5 +108,6 @@ void acceptor_free(struct acceptor *a)
 		return;
 	uv_close((uv_handle_t *)&a->poll, closed_cb);
 	uv_close((uv_handle_t *)&a->pause, closed_cb);
-	a->fd = close_fd(a->fd);
+	if (a->owns_fd)
+		close_fd(a->fd);
 }

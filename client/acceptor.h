@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* acceptor - a listening TCP socket of a client command on the loop */
+/*
+ * acceptor - a listening TCP socket of a client command on the loop
+ *
+ * Out of descriptors it pauses: connections wait in the kernel's queue.
+ */
 
 #include <uv.h>
 
@@ -16,5 +20,8 @@ typedef void (*acceptor_cb)(void *ctx, int fd);
 /* Listens on @at from now on. 0 or -errno. */
 NODISCARD int acceptor_new(struct acceptor **ap, uv_loop_t *uv, const struct endpoint *at,
 			   acceptor_cb on_accept, void *ctx);
-/* Closes the socket now, memory goes when the loop has let go of it. NULL is fine. */
+/* The same with a socket that listens already; borrowed until acceptor_free(). 0 or -errno. */
+NODISCARD int acceptor_new_fd(struct acceptor **ap, uv_loop_t *uv, int fd, acceptor_cb on_accept,
+			      void *ctx);
+/* The socket is let go of now, memory goes when the loop has let go of it. NULL is fine. */
 void acceptor_free(struct acceptor *a);

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -25,9 +24,9 @@
 #include "tun/netlink_addr_get.h"
 #include "tun/packet.h"
 #include "wire/io_loop.h"
+#include "wire/tcp_socket.h"
 
-#define FRAMES_PER_TURN	 64
-#define ACCEPTS_PER_TURN 64
+#define FRAMES_PER_TURN 64
 /* Time limits are in seconds: no need to look more often. */
 #define TICK_MIN_MS 100
 
@@ -179,27 +178,14 @@ static void on_device(uv_poll_t *poll, int status, int events UNUSED)
 
 /* ---- the listeners ---- */
 
-static uint16_t port_of(const struct sockaddr_storage *ss)
+/* One that was reset meanwhile has no peer any more, and port 0 is nobody's. */
+static void on_accept(void *ctx, int fd)
 {
-	struct endpoint ep = {0};
+	const struct capture_listener *l = ctx;
+	struct endpoint peer = {0};
 
-	(void)endpoint_from_sockaddr((const struct sockaddr *)ss, &ep);
-	return ep.port;
-}
-
-static void on_listener(uv_poll_t *poll, int status UNUSED, int events UNUSED)
-{
-	struct capture_listener *l = container_of(poll, struct capture_listener, poll);
-
-	for (size_t i = 0; i < ACCEPTS_PER_TURN; i++) {
-		struct sockaddr_storage peer = {0};
-		socklen_t n = sizeof(peer);
-		int fd = accept4(l->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0)
-			return;
-		capture_tcp_accepted(l->capture, fd, l->is_v6, port_of(&peer));
-	}
+	(void)tcp_socket_peer(fd, &peer);
+	capture_tcp_accepted(l->capture, fd, l->is_v6, peer.port);
 }
 
 /* ---- time ---- */
@@ -274,34 +260,32 @@ static void handle_closed_cb(uv_handle_t *handle)
 	free(c);
 }
 
-static int watch(struct capture *c, uv_poll_t *poll, int fd, uv_poll_cb cb)
+static int watch_device(struct capture_device *d, int fd)
 {
-	int r = uv_poll_init(c->opt.loop->uv, poll, fd);
+	int r = uv_poll_init(d->capture->opt.loop->uv, &d->poll, fd);
 
 	if (r < 0)
 		return r;
-	poll->data = c;
-	c->n_handles++;
-	return uv_poll_start(poll, UV_READABLE, cb);
+	d->fd = fd;
+	d->poll.data = d->capture;
+	d->capture->n_handles++;
+	return uv_poll_start(&d->poll, UV_READABLE, on_device);
 }
 
 static int watch_all(struct capture *c)
 {
-	const int fds[] = {c->opt.user_fd, c->opt.private_fd};
+	const int fds[NAT_SIDE_N] = {c->opt.user_fd, c->opt.private_fd};
 	const int listen_fds[] = {c->opt.listen4_fd, c->opt.listen6_fd};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < NAT_SIDE_N; i++) {
-		if (fds[i] < 0)
-			continue;
-		r = watch(c, &c->devices[i].poll, fds[i], on_device);
-		c->devices[i].fd = fds[i];
+		if (fds[i] >= 0)
+			r = watch_device(&c->devices[i], fds[i]);
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(listen_fds); i++) {
-		if (listen_fds[i] < 0)
-			continue;
-		r = watch(c, &c->listeners[i].poll, listen_fds[i], on_listener);
-		c->listeners[i].fd = listen_fds[i];
+		if (listen_fds[i] >= 0)
+			r = acceptor_new_fd(&c->listeners[i].acceptor, c->opt.loop->uv,
+					    listen_fds[i], on_accept, &c->listeners[i]);
 	}
 	return r;
 }
@@ -315,8 +299,7 @@ static void init_parts(struct capture *c)
 		c->devices[i] =
 			(struct capture_device){.capture = c, .fd = -1, .side = (enum nat_side)i};
 	for (size_t i = 0; i < ARRAY_SIZE(c->listeners); i++)
-		c->listeners[i] =
-			(struct capture_listener){.capture = c, .fd = -1, .is_v6 = i == 1};
+		c->listeners[i] = (struct capture_listener){.capture = c, .is_v6 = i == 1};
 	uv_timer_init(c->opt.loop->uv, &c->tick);
 	c->tick.data = c;
 	c->n_handles++;
@@ -356,19 +339,12 @@ void capture_free(struct capture *c)
 		if (c->devices[i].fd >= 0)
 			uv_close((uv_handle_t *)&c->devices[i].poll, handle_closed_cb);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(c->listeners); i++) {
-		if (c->listeners[i].fd >= 0)
-			uv_close((uv_handle_t *)&c->listeners[i].poll, handle_closed_cb);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(c->listeners); i++)
+		acceptor_free(c->listeners[i].acceptor);
 	uv_close((uv_handle_t *)&c->tick, handle_closed_cb);
 }
 
 /* ---- what there is ---- */
-
-void capture_get_counts(const struct capture *c, struct capture_counts *out)
-{
-	*out = c->counts;
-}
 
 static json_t *drops_json(const struct nat_stats *stats)
 {

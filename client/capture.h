@@ -86,12 +86,5 @@ bool capture_source_is_local(void *capture, const struct ip_addr *source);
 /* For capture_local: @data goes to the application of @flow, from where it sent to. */
 void capture_answer(struct capture *c, struct nat_flow *flow, const uint8_t *data, size_t n);
 
-/* Streams that carry flows now. */
-struct capture_counts {
-	size_t n_tcp;
-	size_t n_udp;
-	size_t n_echo;
-};
-void capture_get_counts(const struct capture *c, struct capture_counts *out);
 /* Flows, packets and drops for `adit up --status`; a new reference. */
 struct json_t *capture_json(const struct capture *c);

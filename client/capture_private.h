@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "client/acceptor.h"
 #include "client/capture.h"
 #include "wire/proto.h"
 
@@ -19,9 +20,15 @@ struct capture_device {
 
 struct capture_listener {
 	struct capture *capture;
-	uv_poll_t poll;
-	int fd;
+	struct acceptor *acceptor; /* NULL: none */
 	bool is_v6;
+};
+
+/* Flows that streams carry now. */
+struct capture_counts {
+	size_t n_tcp;
+	size_t n_udp;
+	size_t n_echo;
 };
 
 /* The last address that was asked about. */
