@@ -108,7 +108,8 @@ int up_host_let_go(struct up *u);
 
 /* ---- up_routes.c ---- */
 
-int up_routes_init(struct up *u);
+/* Timers; up_routes_stop() closes them. */
+void up_routes_init(struct up *u);
 /* Rules, before the first dial. 0 or -errno. */
 int up_routes_start(struct up *u);
 /* Closes what is open on the loop. */

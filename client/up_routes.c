@@ -8,7 +8,7 @@
  * batch doesn't repeat it.
  *
  * The edge's own addresses are kept outside by "throw" routes, each added before the first dial
- * to it and kept for good: an old one does no harm.
+ * to it and kept for good: an old one does no harm. Without one its address is never dialled.
  */
 
 #include <errno.h>
@@ -419,6 +419,9 @@ static void on_throw_done(void *ctx, int result, const char *text)
 		log_error("the edge's address can't be kept outside of the tunnel",
 			  log_text("reason", strerror(-result)), log_text("detail", text));
 		u->routes.throw_status = result;
+		/* Which one it was isn't told: all are asked for again, those that are there are
+		 * no failure. */
+		prefix_set_deinit(&u->routes.thrown);
 	}
 	if (--u->routes.n_throws_pending == 0)
 		keeper_go_on(u->keeper, u->routes.throw_status);
@@ -446,9 +449,12 @@ static int throw_one(struct up *u, const struct ip_addr *ip)
 		return -ENOBUFS;
 	release(u, &p);
 	r = net_helper_route_add(u->host.helper, NETLINK_ROUTE_THROW, &p, on_throw_done, u);
-	if (r == 0)
-		u->routes.n_throws_pending++;
-	return r;
+	if (r < 0) {
+		u->routes.thrown.n--;
+		return r;
+	}
+	u->routes.n_throws_pending++;
+	return 0;
 }
 
 int up_routes_before_dial(void *ctx, const struct ip_addr *ips, size_t n)
@@ -466,13 +472,13 @@ int up_routes_before_dial(void *ctx, const struct ip_addr *ips, size_t n)
 
 /* ---- life ---- */
 
-int up_routes_init(struct up *u)
+void up_routes_init(struct up *u)
 {
 	uv_timer_init(&u->loop.uv, &u->routes.deleter);
 	u->routes.deleter.data = u;
 	uv_timer_init(&u->loop.uv, &u->routes.retry);
 	u->routes.retry.data = u;
-	return uv_timer_start(&u->routes.retry, on_retry, FEED_RETRY_MS, FEED_RETRY_MS);
+	uv_timer_start(&u->routes.retry, on_retry, FEED_RETRY_MS, FEED_RETRY_MS);
 }
 
 static int add_rules(struct up *u, uint8_t family)
