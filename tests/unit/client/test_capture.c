@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the integration tests of `adit up` can't show: set-ups that fail half-way. */
-#include "client/capture.h"
+/* What the integration tests of `adit up` can't show: set-ups that fail half-way, each refusal. */
+#include "client/capture_private.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -114,11 +114,21 @@ static void started_and_freed(void **state UNUSED)
 	world_deinit(&w);
 }
 
+/* A row that is missing from the table would read as "refused by the target". */
+static void every_refusal_has_a_row(void **state UNUSED)
+{
+	for (int e = STREAM_ERROR_NONE + 1; e < STREAM_ERROR_N; e++)
+		assert_int_equal(capture_refusal((enum stream_error)e) == NAT_REFUSED,
+				 e == STREAM_ERROR_REFUSED);
+	assert_int_equal(capture_refusal(STREAM_ERROR_PING_UNAVAILABLE), NAT_FORBIDDEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(descriptors_that_cant_be_watched),
 		cmocka_unit_test(started_and_freed),
+		cmocka_unit_test(every_refusal_has_a_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
