@@ -19,11 +19,13 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "tun/checksum.h"
 #include "wire/datagram_path.h"
 
 #define ICMP_HEADER_LEN 8
 /* Type, code, checksum and identifier: what stands before the datagram's octets. */
 #define ICMP_HEAD_LEN (ICMP_HEADER_LEN - ECHO_SEQUENCE_LEN)
+#define ICMP_CHECK_AT 2
 #define ICMP_ID_AT    4
 
 /* <linux/icmp.h> has it, which doesn't go together with <netinet/ip_icmp.h>. */
@@ -105,25 +107,13 @@ enum echo_means echo_origin_means(void)
 
 /* ---- sending ---- */
 
-/* RFC 1071, over octets in two pieces of which the first is even. */
-static uint32_t sum_up(uint32_t sum, const uint8_t *data, size_t n)
-{
-	for (size_t i = 0; i + 1 < n; i += 2) {
-		sum += (uint32_t)data[i] << 8 | data[i + 1];
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	if (n % 2)
-		sum += (uint32_t)data[n - 1] << 8;
-	return (sum & 0xffff) + (sum >> 16);
-}
-
+/* The head is of an even length, as all pieces of a sum but the last have to be. */
 static void fill_checksum(uint8_t head[ICMP_HEAD_LEN], const uint8_t *data, size_t n)
 {
-	uint32_t sum = sum_up(sum_up(0, head, ICMP_HEAD_LEN), data, n);
+	uint16_t sum = checksum_add(checksum_add(0, head, ICMP_HEAD_LEN), data, n);
+	uint16_t check = (uint16_t)~sum;
 
-	sum = ~((sum & 0xffff) + (sum >> 16));
-	head[2] = (uint8_t)(sum >> 8);
-	head[3] = (uint8_t)sum;
+	memcpy(head + ICMP_CHECK_AT, &check, sizeof(check));
 }
 
 static int echo_send(struct datagram_socket *s, const uint8_t *data, size_t n)
