@@ -6,7 +6,6 @@
  * advertised, as it would with a server that is down; but it is told.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +38,6 @@ static struct ip_addr example_of(const struct route_setting *route, uint8_t numb
 	return ip;
 }
 
-static bool says_no_route(int r)
-{
-	return r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL;
-}
-
 bool agent_network_look_up(const struct route_setting *route, struct agent_path *out)
 {
 	bool has_second = ip_bits(&route->network.ip) - route->network.bits >= 2;
@@ -55,7 +49,7 @@ bool agent_network_look_up(const struct route_setting *route, struct agent_path 
 		ip = example_of(route, 2);
 		r = netlink_route_get(&ip, &path.path);
 	}
-	if (r < 0 && !says_no_route(r))
+	if (r < 0 && !netlink_says_no_route(r))
 		return false;
 	path.reachable = r == 0;
 	*out = path;

@@ -49,6 +49,11 @@ static int take_route(const struct nlmsghdr *nlh, void *data)
 	return mnl_attr_parse(nlh, sizeof(*rt), take_attribute, a);
 }
 
+bool netlink_says_no_route(int r)
+{
+	return r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL;
+}
+
 int netlink_route_get(const struct ip_addr *ip, struct netlink_path *pathp)
 {
 	CLEANUP(netlink_close) struct netlink *nl = NULL;

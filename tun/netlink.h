@@ -4,6 +4,7 @@
 /* netlink - questions to the kernel's routing (libmnl); the only home of libmnl */
 
 #include <net/if.h>
+#include <stdbool.h>
 
 #include "base/addr.h"
 
@@ -15,7 +16,8 @@ struct netlink_path {
 
 /*
  * How this host reaches @ip now (RTM_GETROUTE). Synchronous: the kernel answers
- * at once. 0; -ENETUNREACH (no route) or -EHOSTUNREACH, -EACCES, -EINVAL (an
- * "unreachable", "prohibit" or "blackhole" route) when it doesn't; or another -errno.
+ * at once. 0, or -errno: netlink_says_no_route() tells whether that is the answer.
  */
 int netlink_route_get(const struct ip_addr *ip, struct netlink_path *pathp);
+/* No route, or an "unreachable", "prohibit" or "blackhole" one. */
+bool netlink_says_no_route(int r);

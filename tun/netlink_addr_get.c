@@ -10,21 +10,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include <libmnl/libmnl.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-
-#include "base/cleanup.h"
 #include "base/err.h"
+#include "tun/netlink.h"
+#include "tun/netlink_private.h"
 
-#define MESSAGE_MAX 32768 /* a dump comes in parts of this size at most */
-#define TRIES_MAX   5
-
-static void close_socket(struct mnl_socket *s)
-{
-	mnl_socket_close(s);
-}
-DEFINE_CLEANUP(struct mnl_socket *, close_socket);
+#define TRIES_MAX 5
 
 struct search {
 	struct ip_addr ip;
@@ -45,17 +35,19 @@ static int take_attribute(const struct nlattr *attr, void *data)
 
 static bool is_it(const struct search *s, const struct nlattr *attr)
 {
-	size_t n = ip_bits(&s->ip) / 8;
+	size_t n = netlink_ip_bytes(&s->ip);
 
 	return mnl_attr_get_payload_len(attr) == n &&
 	       memcmp(mnl_attr_get_payload(attr), s->ip.bytes, n) == 0;
 }
 
-static int take_address(const struct nlmsghdr *nlh, struct search *s)
+static int take_address(const struct nlmsghdr *nlh, void *data)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	struct search *s = data;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa) || ifa->ifa_family != s->ip.family)
+	if (nlh->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa) ||
+	    ifa->ifa_family != s->ip.family)
 		return MNL_CB_OK;
 	s->own = NULL;
 	if (mnl_attr_parse(nlh, sizeof(*ifa), take_attribute, s) < 0)
@@ -64,102 +56,62 @@ static int take_address(const struct nlmsghdr *nlh, struct search *s)
 	return MNL_CB_OK;
 }
 
-/* The answer to a lookup is one message; a dump has an end of its own. */
-static int take_message(const struct nlmsghdr *nlh, void *data)
+static int take_route(const struct nlmsghdr *nlh, void *data)
 {
-	struct search *s = data;
 	const struct rtmsg *rt = mnl_nlmsg_get_payload(nlh);
+	struct search *s = data;
 
-	if (nlh->nlmsg_type == RTM_NEWADDR)
-		return take_address(nlh, s);
-	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*rt))
-		return MNL_CB_OK;
-	s->found |= rt->rtm_type == RTN_LOCAL;
-	return MNL_CB_STOP;
-}
-
-static int receive(struct mnl_socket *socket, unsigned int seq, struct search *s)
-{
-	_Alignas(struct nlmsghdr) char buf[MESSAGE_MAX];
-	ssize_t n;
-	int r;
-
-	do {
-		n = mnl_socket_recvfrom(socket, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(socket), take_message, s);
-		if (r < 0)
-			return -errno;
-	} while (r == MNL_CB_OK);
-	return 0;
-}
-
-static int ask(struct mnl_socket *socket, struct nlmsghdr *nlh, struct search *s)
-{
-	if (mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	return receive(socket, nlh->nlmsg_seq, s);
+	if (nlh->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(nlh) >= sizeof(*rt))
+		s->found |= rt->rtm_type == RTN_LOCAL;
+	return MNL_CB_OK;
 }
 
 /* No route to it at all is an answer as well. */
-static int look_up(struct mnl_socket *socket, struct search *s)
+static int look_up(struct netlink *nl, struct search *s)
 {
-	_Alignas(struct nlmsghdr) char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rt;
+	struct nlmsghdr *nlh = netlink_request(nl, RTM_GETROUTE, 0);
+	struct rtmsg *rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
 	int r;
 
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	nlh->nlmsg_seq = 1;
-	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
 	rt->rtm_family = s->ip.family;
 	rt->rtm_dst_len = (uint8_t)ip_bits(&s->ip);
-	mnl_attr_put(nlh, RTA_DST, ip_bits(&s->ip) / 8, s->ip.bytes);
-	r = ask(socket, nlh, s);
-	return r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL ? 0 : r;
+	netlink_put_ip(nlh, RTA_DST, &s->ip);
+	r = netlink_ask(nl, nlh, take_route, s);
+	return netlink_says_no_route(r) ? 0 : r;
 }
 
-static int list_addresses(struct mnl_socket *socket, struct search *s)
+static int list_addresses(struct netlink *nl, struct search *s)
 {
-	_Alignas(struct nlmsghdr) char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct ifaddrmsg *ifa;
+	struct nlmsghdr *nlh = netlink_request(nl, RTM_GETADDR, 0);
+	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
 
-	nlh->nlmsg_type = RTM_GETADDR;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = 2;
-	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
 	ifa->ifa_family = s->ip.family;
-	return ask(socket, nlh, s);
+	return netlink_dump(nl, nlh, take_address, s);
 }
 
-/* With a socket of its own: what is left of a broken-off dump must not be read by the next. */
-static int search_once(struct search *s)
+/* EINTR: the list changed while it was read, and something may be missing. */
+static int search_addresses(struct netlink *nl, struct search *s)
 {
-	CLEANUP(close_socket)
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int r;
+	int r = -EINTR;
 
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	r = look_up(socket, s);
-	if (r == 0 && !s->found)
-		r = list_addresses(socket, s);
+	for (int i = 0; r == -EINTR && !s->found && i < TRIES_MAX; i++)
+		r = list_addresses(nl, s);
 	return s->found ? 0 : r;
 }
 
 int netlink_address_exists(const struct ip_addr *ip, bool *existsp)
 {
 	struct search search = {.ip = ip_canonical(ip)};
-	int r = -EINTR;
+	CLEANUP(netlink_close) struct netlink *nl = NULL;
+	int r;
 
 	if (!search.ip.family)
 		return -EINVAL;
-	/* EINTR: the list changed while it was read. */
-	for (int i = 0; r == -EINTR && i < TRIES_MAX; i++)
-		r = search_once(&search);
+	r = netlink_open(&nl);
+	if (r == 0)
+		r = look_up(nl, &search);
+	if (r == 0 && !search.found)
+		r = search_addresses(nl, &search);
 	if (r < 0)
 		return err_trace(r);
 	*existsp = search.found;
