@@ -147,6 +147,20 @@ int file_replace(const char *path, mode_t mode, const void *data, size_t n_data)
 	return sync_parent(path);
 }
 
+int file_set(const char *path, const char *text)
+{
+	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	size_t n = strlen(text);
+	ssize_t written;
+
+	if (fd < 0)
+		return -errno;
+	written = write(fd, text, n);
+	if (written < 0)
+		return -errno;
+	return (size_t)written == n ? 0 : -EIO;
+}
+
 static int make_one(const char *path, mode_t mode)
 {
 	struct stat st;

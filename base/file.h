@@ -22,5 +22,8 @@ int file_read_regular(const char *path, size_t max, char **datap, size_t *n_data
  */
 int file_replace(const char *path, mode_t mode, const void *data, size_t n_data);
 
+/* Writes @text to a file that is there, in one go: /proc, /sys. 0 or -errno. */
+int file_set(const char *path, const char *text);
+
 /* mkdir -p with @mode for the last component, 0755 for the others. 0 or -errno. */
 int dir_make(const char *path, mode_t mode);

@@ -13,13 +13,11 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "tun/netlink_link.h"
 #include "tun/netlink_route.h"
 #include "tun/tun_device.h"
 #include "tun/tun_numbers.h"
-
-#define MAIN_TABLE 254
-#define CONGESTION "cubic" /* one that doesn't pace: the path ends in this machine */
 
 int exec_status_of_wait(int wait_status)
 {
@@ -34,37 +32,15 @@ int exec_status_of_errno(int error)
 
 /* ---- the network ---- */
 
-static void write_setting(const char *path, const char *value)
-{
-	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
-		return;
-}
-
 /* Where /proc is read-only the kernel's defaults have to do: then there is no ping without root. */
 static void apply_settings(void)
 {
 	char range[32];
 
 	snprintf(range, sizeof(range), "%u %u", getegid(), getegid());
-	write_setting("/proc/sys/net/ipv4/ping_group_range", range);
-	write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
-	write_setting("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0");
-}
-
-static int route_everything(struct netlink *nl, unsigned int index, const struct ip_addr *source)
-{
-	struct netlink_route route = {
-		.kind = NETLINK_ROUTE_DEVICE,
-		.prefix.ip.family = source->family,
-		.table = MAIN_TABLE,
-		.index = index,
-		.source = *source,
-		.congestion = CONGESTION,
-	};
-
-	return netlink_route_add(nl, &route);
+	(void)file_set("/proc/sys/net/ipv4/ping_group_range", range);
+	(void)file_set("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
+	(void)file_set("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0");
 }
 
 static int set_up_device(struct netlink *nl, unsigned int index, const struct tun_addresses *a)
@@ -74,9 +50,7 @@ static int set_up_device(struct netlink *nl, unsigned int index, const struct tu
 
 	if (r == 0)
 		r = netlink_device_set_up(nl, index, TUN_MTU, ips, ARRAY_SIZE(ips));
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(ips); i++)
-		r = route_everything(nl, index, &ips[i]);
-	return r;
+	return r == 0 ? netlink_route_all(nl, index, ips, ARRAY_SIZE(ips), TUN_CONGESTION) : r;
 }
 
 static int set_up_network(const struct tun_addresses *addresses, struct tun_device *devicep,

@@ -7,8 +7,7 @@
 
 #include "base/compiler.h"
 
-#define MAIN_TABLE 254
-#define LABEL_MAX  63 /* RFC 1035, 2.3.4 */
+#define LABEL_MAX 63 /* RFC 1035, 2.3.4 */
 
 #define HEAD_SIZE offsetof(struct net_request, route)
 
@@ -73,6 +72,8 @@ static const char *check_domains(const char domains[NET_DOMAINS_LEN])
 
 static const char *check_prefix(const struct net_route_body *body, struct prefix *p)
 {
+	struct prefix cut;
+
 	*p = (struct prefix){.ip.family = body->family, .bits = body->bits};
 	if (body->family != AF_INET && body->family != AF_INET6)
 		return "neither IPv4 nor IPv6";
@@ -82,10 +83,8 @@ static const char *check_prefix(const struct net_route_body *body, struct prefix
 		if (body->ip[i])
 			return "bytes behind the address";
 	memcpy(p->ip.bytes, body->ip, sizeof(p->ip.bytes));
-	for (size_t bit = body->bits; bit < ip_bits(&p->ip); bit++)
-		if (p->ip.bytes[bit / 8] & (0x80 >> bit % 8))
-			return "host bits";
-	return NULL;
+	cut = prefix_around(&p->ip, body->bits);
+	return prefix_equal(p, &cut) ? NULL : "host bits";
 }
 
 static bool is_peer(const struct net_bounds *bounds, const struct prefix *p)
@@ -143,7 +142,8 @@ static const char *check_rule(const struct net_bounds *bounds, const struct net_
 			       ? NULL
 			       : "another lookup than adit's";
 	case NETLINK_RULE_LOCAL_FIRST:
-		return body->table == MAIN_TABLE && body->priority == bounds->numbers.priority_local
+		return body->table == TUN_TABLE_MAIN &&
+				       body->priority == bounds->numbers.priority_local
 			       ? NULL
 			       : "another rule for local networks than adit's";
 	default:
@@ -236,7 +236,7 @@ void net_request_rule(struct net_request *requestp, enum net_request_kind kind,
 	memset(requestp, 0, sizeof(*requestp));
 	requestp->kind = kind;
 	requestp->rule = (struct net_rule_body){
-		.table = local ? MAIN_TABLE : bounds->numbers.table,
+		.table = local ? TUN_TABLE_MAIN : bounds->numbers.table,
 		.priority = local ? bounds->numbers.priority_local : bounds->numbers.priority,
 		.family = family,
 		.protocol = TUN_PROTOCOL,
@@ -303,7 +303,7 @@ struct netlink_route net_request_to_route(const struct net_request *request,
 		route.index = bounds->index;
 		route.source = body->family == AF_INET ? bounds->addresses.local4
 						       : bounds->addresses.local6;
-		route.congestion = NET_CONGESTION;
+		route.congestion = TUN_CONGESTION;
 	}
 	return route;
 }

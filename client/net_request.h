@@ -24,8 +24,6 @@
 #define NET_DOMAINS_MAX 16
 #define NET_DOMAINS_LEN 1024 /* of the names with a space between them, and a NUL */
 #define NET_BOUNDS_MAX	4096 /* prefixes */
-#define NET_CONGESTION                                                                             \
-	"cubic" /* of sockets to captured addresses: pacing, as bbr does, only costs */
 
 enum net_request_kind {
 	NET_REQUEST_ROUTE_ADD = 1,

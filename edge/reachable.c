@@ -276,20 +276,6 @@ static size_t place_of(const struct route_table *t, const struct client_grant *g
 	return low;
 }
 
-/* @ip with all but the first @bits cleared. */
-static struct prefix cut_to(const struct ip_addr *ip, uint8_t bits)
-{
-	struct prefix p = {.ip = *ip, .bits = bits};
-
-	for (size_t i = 0; i < sizeof(p.ip.bytes); i++) {
-		unsigned int left = bits > 8 * i ? bits - (unsigned int)(8 * i) : 0;
-
-		if (left < 8)
-			p.ip.bytes[i] &= (uint8_t)(0xff00u >> left);
-	}
-	return p;
-}
-
 /* The longest route that holds @prefix, or NULL. */
 static const struct route *nearest_around(const struct route_table *t, const struct uuid *vnet,
 					  const struct prefix *prefix)
@@ -299,7 +285,7 @@ static const struct route *nearest_around(const struct route_table *t, const str
 	if (!r || prefix_contains(&r->prefix, prefix))
 		return r;
 	for (unsigned int bits = prefix->bits + 1u; bits-- > 0;) {
-		struct prefix around = cut_to(&prefix->ip, (uint8_t)bits);
+		struct prefix around = prefix_around(&prefix->ip, (uint8_t)bits);
 
 		r = route_table_find(t, vnet, &around);
 		if (r)

@@ -32,13 +32,21 @@ static bool clear_host_bits(struct prefix *p)
 {
 	bool any = false;
 
-	for (unsigned int i = p->bits; i < ip_bits(&p->ip); i++) {
-		uint8_t mask = (uint8_t)(0x80u >> (i % 8));
+	for (unsigned int i = p->bits / 8; i < ip_bits(&p->ip) / 8; i++) {
+		uint8_t mask = i == p->bits / 8 ? (uint8_t)(0xffu >> p->bits % 8) : 0xff;
 
-		any = any || (p->ip.bytes[i / 8] & mask);
-		p->ip.bytes[i / 8] &= (uint8_t)~mask;
+		any = any || (p->ip.bytes[i] & mask);
+		p->ip.bytes[i] &= (uint8_t)~mask;
 	}
 	return any;
+}
+
+struct prefix prefix_around(const struct ip_addr *ip, uint8_t bits)
+{
+	struct prefix p = {.ip = *ip, .bits = bits};
+
+	(void)clear_host_bits(&p);
+	return p;
 }
 
 static int split_text(const char *text, struct prefix *prefixp)

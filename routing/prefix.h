@@ -29,6 +29,8 @@ enum prefix_outcome {
 /* IPv4-mapped input becomes IPv4. Returns 0 or an outcome. */
 int prefix_parse(const char *text, struct prefix *prefixp);
 const char *prefix_format(const struct prefix *p, char out[PREFIX_TEXT_MAX]);
+/* The prefix of @bits, at most ip_bits(), that holds @ip. */
+struct prefix prefix_around(const struct ip_addr *ip, uint8_t bits);
 struct prefix prefix_of_ip(const struct ip_addr *ip);
 bool prefix_contains_ip(const struct prefix *p, const struct ip_addr *ip);
 /* True if every address of @inner is in @outer (equal counts). */

@@ -7,6 +7,8 @@
 #include "tun/netlink_private.h"
 #include "tun/tun_numbers.h"
 
+_Static_assert(TUN_TABLE_MAIN == RT_TABLE_MAIN, "the kernel's number");
+
 static const uint8_t route_types[] = {
 	[NETLINK_ROUTE_DEVICE] = RTN_UNICAST,
 	[NETLINK_ROUTE_THROW] = RTN_THROW,
@@ -87,6 +89,26 @@ int netlink_route_delete(struct netlink *nl, const struct netlink_route *route)
 	rt = mnl_nlmsg_get_payload(nlh);
 	rt->rtm_scope = RT_SCOPE_NOWHERE;
 	return err_trace(netlink_transact(nl, nlh));
+}
+
+int netlink_route_all(struct netlink *nl, unsigned int index, const struct ip_addr *sources,
+		      size_t n_sources, const char *congestion)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n_sources; i++) {
+		const struct netlink_route route = {
+			.kind = NETLINK_ROUTE_DEVICE,
+			.prefix.ip.family = sources[i].family,
+			.table = RT_TABLE_MAIN,
+			.index = index,
+			.source = sources[i],
+			.congestion = congestion,
+		};
+
+		r = netlink_route_add(nl, &route);
+	}
+	return r;
 }
 
 struct main_walk {

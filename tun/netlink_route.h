@@ -10,6 +10,7 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -40,6 +41,13 @@ int netlink_route_add(struct netlink *nl, const struct netlink_route *route);
 int netlink_route_replace(struct netlink *nl, const struct netlink_route *route);
 /* Only one with TUN_PROTOCOL; -ESRCH if there is none. */
 int netlink_route_delete(struct netlink *nl, const struct netlink_route *route);
+
+/*
+ * For a namespace of our own: @index becomes the way of all packets, by a default route of main in
+ * the family of each of @sources, which is their source. @congestion as above.
+ */
+int netlink_route_all(struct netlink *nl, unsigned int index, const struct ip_addr *sources,
+		      size_t n_sources, const char *congestion);
 
 /* A route of the main table that is more specific than a default one. */
 struct netlink_main_route {

@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/file.h"
 
 #define EXIT_SET_UP 70
 
@@ -35,16 +36,6 @@ union control {
 	char space[CMSG_SPACE(sizeof(int) * NS_CHILD_FDS_MAX)];
 };
 
-static int write_file(const char *path, const char *text)
-{
-	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-	size_t n = strlen(text);
-
-	if (fd < 0 || write(fd, text, n) != (ssize_t)n)
-		return -errno;
-	return 0;
-}
-
 /* Own ids to themselves: all that the kernel allows without a privilege. */
 static int map_ids(uid_t uid, gid_t gid, struct diag *d)
 {
@@ -54,11 +45,11 @@ static int map_ids(uid_t uid, gid_t gid, struct diag *d)
 
 	snprintf(uid_line, sizeof(uid_line), "%u %u 1\n", uid, uid);
 	snprintf(gid_line, sizeof(gid_line), "%u %u 1\n", gid, gid);
-	r = write_file("/proc/self/setgroups", "deny");
+	r = file_set("/proc/self/setgroups", "deny");
 	if (r == 0)
-		r = write_file("/proc/self/uid_map", uid_line);
+		r = file_set("/proc/self/uid_map", uid_line);
 	if (r == 0)
-		r = write_file("/proc/self/gid_map", gid_line);
+		r = file_set("/proc/self/gid_map", gid_line);
 	if (r < 0)
 		diag_add(d, DIAG_ERROR, 0, "user namespace: mapping the own ids: %s", strerror(-r));
 	return r;

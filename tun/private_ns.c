@@ -12,12 +12,11 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "tun/netlink_link.h"
 #include "tun/netlink_route.h"
 #include "tun/ns_child.h"
 #include "tun/tun_numbers.h"
-
-#define MAIN_TABLE 254
 
 /*
  * The namespace is ours alone, so it needn't follow the host's settings. None is needed: where
@@ -31,31 +30,15 @@ static const struct {
 	{"/proc/sys/net/ipv6/conf/default/disable_ipv6", "0"},
 	{"/proc/sys/net/ipv4/conf/all/rp_filter", "0"},
 	{"/proc/sys/net/ipv4/conf/default/rp_filter", "0"},
-	{"/proc/sys/net/ipv4/tcp_congestion_control", "cubic"},
+	{"/proc/sys/net/ipv4/tcp_congestion_control", TUN_CONGESTION},
 	{"/proc/sys/net/ipv4/tcp_max_syn_backlog", "4096"},
 	{"/proc/sys/net/core/somaxconn", "4096"},
 };
 
 static void apply_settings(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
-		CLEANUP(close_fd) int fd = open(settings[i].path, O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0 && write(fd, settings[i].value, strlen(settings[i].value)) < 0)
-			continue;
-	}
-}
-
-static int route_everything(struct netlink *nl, unsigned int index, uint8_t family)
-{
-	struct netlink_route route = {
-		.kind = NETLINK_ROUTE_DEVICE,
-		.prefix.ip.family = family,
-		.table = MAIN_TABLE,
-		.index = index,
-	};
-
-	return netlink_route_add(nl, &route);
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		(void)file_set(settings[i].path, settings[i].value);
 }
 
 /* Family 0 is one that isn't used. */
@@ -73,9 +56,7 @@ static int set_up_network(struct netlink *nl, unsigned int index,
 	r = netlink_link_set_up(nl, if_nametoindex("lo"));
 	if (r == 0)
 		r = netlink_device_set_up(nl, index, TUN_MTU, ips, n_ips);
-	for (size_t i = 0; r == 0 && i < n_ips; i++)
-		r = route_everything(nl, index, ips[i].family);
-	return r;
+	return r == 0 ? netlink_route_all(nl, index, ips, n_ips, NULL) : r;
 }
 
 static int set_up_device(const struct tun_device *device, const struct tun_addresses *addresses,

@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "tun/tun_numbers.h"
 
-#define CONGESTION "cubic" /* pacing, as bbr does, only costs on a path within the machine */
-#define PORT_TRIES 16	   /* for a port that is free in both families */
+#define PORT_TRIES 16 /* for a port that is free in both families */
 
 static int listen_on(const struct ip_addr *ip, uint16_t port, int *fdp)
 {
@@ -28,7 +28,7 @@ static int listen_on(const struct ip_addr *ip, uint16_t port, int *fdp)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
 	/* A namespace of a user's own may refuse the choice: the default works as well. */
-	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, CONGESTION, sizeof(CONGESTION) - 1);
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, TUN_CONGESTION, sizeof(TUN_CONGESTION) - 1);
 	if (bind(fd, (struct sockaddr *)&ss, n_ss) < 0 || listen(fd, TUN_LISTEN_BACKLOG) < 0)
 		return -errno;
 	*fdp = fd;

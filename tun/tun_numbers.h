@@ -10,12 +10,15 @@
 
 #include <stdint.h>
 
-#define TUN_PROTOCOL	   173 /* rtm_protocol, FRA_PROTOCOL; free in iproute2's rt_protos */
-#define TUN_TABLE	   44301
-#define TUN_PRIORITY	   5209
-#define TUN_INSTANCES_MAX  64
-#define TUN_MTU		   65535
-#define TUN_METRIC_REFUSED 65000 /* of fail-closed "unreachable" routes: any other route wins */
+#define TUN_PROTOCOL	  173 /* rtm_protocol, FRA_PROTOCOL; free in iproute2's rt_protos */
+#define TUN_TABLE	  44301
+#define TUN_PRIORITY	  5209
+#define TUN_INSTANCES_MAX 64
+#define TUN_MTU		  65535
+#define TUN_TABLE_MAIN	  254 /* the kernel's */
+
+/* TCP of sockets to captured addresses: the path ends in this machine, where pacing only costs. */
+#define TUN_CONGESTION "cubic"
 
 /* One instance of `adit up`. Several live side by side, each with its own numbers. */
 struct tun_numbers {
