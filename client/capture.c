@@ -23,8 +23,10 @@
 #include "routing/prefix_set.h"
 #include "tun/netlink_addr_get.h"
 #include "tun/packet.h"
+#include "tun/tun_addresses.h"
 #include "wire/io_loop.h"
 #include "wire/tcp_socket.h"
+#include "wire/tls_crypto.h"
 
 #define FRAMES_PER_TURN 64
 /* Time limits are in seconds: no need to look more often. */
@@ -247,6 +249,21 @@ void capture_leave(struct capture *c, const struct prefix_set *captured)
 }
 
 /* ---- life ---- */
+
+static struct nat_family family_of(const struct ip_addr *local, const struct ip_addr *peer,
+				   uint16_t port)
+{
+	return (struct nat_family){
+		.local = *local, .listener = *local, .listener_port = port, .peer = *peer};
+}
+
+void capture_nat_config(struct nat_config *n, const struct tun_addresses *a, uint16_t port)
+{
+	nat_config_init(n);
+	n->v4 = family_of(&a->local4, &a->peer4, port);
+	n->v6 = family_of(&a->local6, &a->peer6, port);
+	random_bytes(n->hash_seed, sizeof(n->hash_seed));
+}
 
 static void handle_closed_cb(uv_handle_t *handle)
 {

@@ -29,6 +29,7 @@ struct io_loop;
 struct json_t; /* jansson's */
 struct keeper;
 struct prefix_set;
+struct tun_addresses;
 
 #define CAPTURE_REFUSED_MS 1000
 
@@ -65,6 +66,12 @@ struct capture_options {
 	const struct capture_local *local; /* NULL: none */
 	void *local_ctx;
 };
+
+/*
+ * The addresses of @a, listeners on @port at the local ones, a random seed; the rest as
+ * nat_config_init() has it.
+ */
+void capture_nat_config(struct nat_config *n, const struct tun_addresses *a, uint16_t port);
 
 /* Starts reading. @opt is copied, what it points to borrowed. 0 or -errno. */
 NODISCARD int capture_new(struct capture **cp, const struct capture_options *opt, void *ctx);

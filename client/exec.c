@@ -153,8 +153,6 @@ static int watch_child(struct exec *e)
 {
 	int r;
 
-	uv_signal_init(&e->loop.uv, &e->child_signal);
-	e->child_signal.data = e;
 	/* Only we are to live through it; the child was forked before. */
 	signal(SIGQUIT, SIG_IGN);
 	r = uv_signal_start(&e->child_signal, on_child_signal, SIGCHLD);
@@ -176,8 +174,7 @@ static void on_routes(void *ctx, const struct feed_route *routes UNUSED, size_t 
 	if (network && n == 0)
 		fail(e, CLIENT_EXIT_NO_NETWORK,
 		     "the edge offers nothing in virtual network '%s': it has no route, or none "
-		     "that "
-		     "is granted to you",
+		     "that is granted to you",
 		     network);
 	else
 		start_command(e);
@@ -252,27 +249,6 @@ static void on_broken(void *ctx UNUSED, int error)
 	log_error("the command's network device is gone", log_text("reason", strerror(-error)));
 }
 
-static void fill_nat(struct exec *e)
-{
-	const struct tun_addresses *a = &e->addresses;
-	uint16_t port = e->ns.listeners.port;
-
-	nat_config_init(&e->nat);
-	e->nat.v4 = (struct nat_family){
-		.local = a->local4,
-		.listener = a->local4,
-		.listener_port = port,
-		.peer = a->peer4,
-	};
-	e->nat.v6 = (struct nat_family){
-		.local = a->local6,
-		.listener = a->local6,
-		.listener_port = port,
-		.peer = a->peer6,
-	};
-	random_bytes(e->nat.hash_seed, sizeof(e->nat.hash_seed));
-}
-
 static int make_capture(struct exec *e)
 {
 	const struct capture_options opt = {
@@ -288,7 +264,7 @@ static int make_capture(struct exec *e)
 		.on_broken = on_broken,
 	};
 
-	fill_nat(e);
+	capture_nat_config(&e->nat, &e->addresses, e->ns.listeners.port);
 	return capture_new(&e->capture, &opt, e);
 }
 
@@ -350,6 +326,8 @@ static void run(struct exec *e)
 	e->keeper = keeper_new(&opt, &keeper_events, e);
 	uv_timer_init(&e->loop.uv, &e->deadline);
 	e->deadline.data = e;
+	uv_signal_init(&e->loop.uv, &e->child_signal);
+	e->child_signal.data = e;
 	r = make_capture(e);
 	if (r == 0)
 		r = uv_timer_start(&e->deadline, on_deadline, CONNECT_MS, 0);

@@ -23,7 +23,6 @@
 #include "tun/netlink.h"
 #include "tun/netlink_link.h"
 #include "tun/netlink_watch.h"
-#include "wire/tls_crypto.h"
 
 /* An edge that is away must not make systemd end us at the start. */
 #define READY_AFTER_MS 10000
@@ -150,25 +149,12 @@ static void fill_nat(struct up *u)
 	const struct up_host *h = &u->host;
 	struct nat_config *n = &u->nat;
 
-	nat_config_init(n);
-	n->v4 = (struct nat_family){
-		.local = h->addresses.local4,
-		.listener = h->addresses.local4,
-		.listener_port = h->ns.listeners.port,
-		.peer = h->addresses.peer4,
-	};
-	n->v6 = (struct nat_family){
-		.local = h->addresses.local6,
-		.listener = h->addresses.local6,
-		.listener_port = h->ns.listeners.port,
-		.peer = h->addresses.peer6,
-	};
+	capture_nat_config(n, &h->addresses, h->ns.listeners.port);
 	n->one_device = h->ns.form == PRIVATE_NS_ONE_DEVICE;
 	n->limits.n_tcp = u->settings->max_tcp_flows;
 	n->limits.n_udp = u->settings->max_udp_flows;
 	n->held_bytes_max = HELD_BYTES_MAX;
 	n->is_local = capture_source_is_local;
-	random_bytes(n->hash_seed, sizeof(n->hash_seed));
 }
 
 static int make_capture(struct up *u)
