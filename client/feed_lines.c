@@ -207,10 +207,7 @@ static bool is_name(const char *text)
 {
 	size_t n = strlen(text);
 
-	for (const char *p = text; *p; p++)
-		if (*p <= ' ' || *p > '~')
-			return false;
-	return n > 0 && n < VNET_NAME_MAX;
+	return n > 0 && n < VNET_NAME_MAX && vnet_name_is_visible(text, n);
 }
 
 static int read_key(struct feed_lines *f, const json_t *line, struct feed_route *route)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "routing/vnet.h"
+
 bool proxy_host_is_valid(const char *host, size_t n)
 {
 	static const char others[] = "-._:"; /* the colon for IPv6 literals */
@@ -21,11 +23,5 @@ bool proxy_host_is_valid(const char *host, size_t n)
 
 bool proxy_network_is_valid(const char *name, size_t n)
 {
-	if (n > PROXY_NETWORK_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (name[i] <= ' ' || name[i] > '~')
-			return false;
-	}
-	return true;
+	return n <= PROXY_NETWORK_MAX && vnet_name_is_visible(name, n);
 }

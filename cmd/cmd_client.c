@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "client/exit_code.h"
 #include "routing/forbidden.h"
+#include "routing/vnet.h"
 
 int client_edges_parse(const struct option_spec *spec, const struct option_list *list,
 		       struct client_edge edges[CLIENT_EDGES_MAX])
@@ -22,10 +23,8 @@ int client_edges_parse(const struct option_spec *spec, const struct option_list 
 
 int client_network_check(const struct option_spec *spec, const char *name)
 {
-	for (const char *p = name; p && *p; p++) {
-		if (*p <= ' ' || *p > '~')
-			return options_refuse(spec, "--virtual-network: not a network's name");
-	}
+	if (name && !vnet_name_is_visible(name, strlen(name)))
+		return options_refuse(spec, "--virtual-network: not a network's name");
 	return OPTIONS_GO_ON;
 }
 

@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool vnet_name_is_visible(const char *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (name[i] <= ' ' || name[i] > '~')
+			return false;
+	}
+	return true;
+}
+
 void vnet_table_deinit(struct vnet_table *t)
 {
 	free(t->items);

@@ -25,6 +25,9 @@ struct vnet {
 	bool is_default;
 };
 
+/* True if @n bytes can be sent as a network's name or id: visible ASCII. Nothing is fine, too. */
+bool vnet_name_is_visible(const char *name, size_t n);
+
 /* The empty value is { 0 }. */
 struct vnet_table {
 	struct vnet *items; /* sorted by name */
