@@ -10,7 +10,7 @@
 #include <net/if.h>
 #include <uv.h>
 
-#include "own_netns.h"
+#include "own_namespace.h"
 #include "tun/netlink_addr_get.h"
 #include "tun/netlink_watch.h"
 
@@ -25,6 +25,11 @@ struct world {
 	struct netlink_change change; /* the last one */
 	unsigned int n_looks;
 };
+
+static void run(const char *line)
+{
+	assert_int_equal(shell(line), 0);
+}
 
 static void looked(void *ctx, const struct netlink_change *change)
 {
@@ -86,14 +91,14 @@ static void test_topics(void **state)
 	(void)state;
 	open_world(&w, ALL_TOPICS);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		own_netns_run(rows[i].command);
+		run(rows[i].command);
 		wait_look(&w);
 		if (!(w.change.topics & rows[i].topic) || !w.change.n_messages || w.change.lost)
 			fail_msg("%s: topics %x", rows[i].command, w.change.topics);
 	}
 	close_world(&w);
-	own_netns_run("ip rule del pref 77; ip -6 rule del pref 77; ip addr flush dev lo; "
-		      "ip addr add 127.0.0.1/8 dev lo; ip route flush type blackhole");
+	run("ip rule del pref 77; ip -6 rule del pref 77; ip addr flush dev lo; "
+	    "ip addr add 127.0.0.1/8 dev lo; ip route flush type blackhole");
 }
 
 static void test_link_gone(void **state)
@@ -102,10 +107,10 @@ static void test_link_gone(void **state)
 	unsigned int index;
 
 	(void)state;
-	own_netns_run("ip link add w1 type veth peer name w1p");
+	run("ip link add w1 type veth peer name w1p");
 	index = if_nametoindex("w1");
 	open_world(&w, NETLINK_LINKS);
-	own_netns_run("ip link del w1");
+	run("ip link del w1");
 	wait_look(&w);
 	/* And its peer. */
 	assert_int_equal(w.change.n_gone, 2);
@@ -120,13 +125,13 @@ static void test_only_what_was_asked(void **state)
 
 	(void)state;
 	open_world(&w, NETLINK_RULES);
-	own_netns_run("ip route add blackhole 10.5.0.0/16");
-	own_netns_run("ip rule add pref 78 lookup 78");
+	run("ip route add blackhole 10.5.0.0/16");
+	run("ip rule add pref 78 lookup 78");
 	wait_look(&w);
 	assert_int_equal(w.change.topics, NETLINK_RULES);
 	assert_int_equal(w.change.n_messages, 1);
 	close_world(&w);
-	own_netns_run("ip rule del pref 78; ip route del blackhole 10.5.0.0/16");
+	run("ip rule del pref 78; ip route del blackhole 10.5.0.0/16");
 }
 
 static void write_batch(FILE *file)
@@ -150,18 +155,18 @@ static void test_flood_while_asleep(void **state)
 	assert_int_equal(fclose(file), 0);
 	open_world(&w, ALL_TOPICS);
 	snprintf(command, sizeof(command), "ip -batch %s", path);
-	own_netns_run(command);
+	run(command);
 	unlink(path);
 	wait_look(&w);
 	assert_true(w.change.lost);
 	assert_true(w.change.n_messages < N_CHANGES);
-	own_netns_run("ip rule add pref 79 lookup 79");
+	run("ip rule add pref 79 lookup 79");
 	wait_look(&w);
 	assert_int_equal(w.change.topics, NETLINK_RULES);
 	assert_false(w.change.lost);
 	assert_int_equal(w.n_looks, 2);
 	close_world(&w);
-	own_netns_run("ip rule del pref 79");
+	run("ip rule del pref 79");
 }
 
 static void free_in_callback(void *ctx, const struct netlink_change *change)
@@ -181,7 +186,7 @@ static void test_free_from_the_callback(void **state)
 	netlink_watch_free(w.watch);
 	assert_int_equal(netlink_watch_new(&w.watch, &w.uv, NETLINK_LINKS, free_in_callback, &w),
 			 0);
-	own_netns_run("ip link add w2 type veth peer name w2p; ip link del w2");
+	run("ip link add w2 type veth peer name w2p; ip link del w2");
 	wait_look(&w);
 	assert_null(w.watch);
 	close_world(&w);
@@ -201,12 +206,12 @@ static void test_address_exists(void **state)
 	};
 
 	(void)state;
-	own_netns_run("ip link set lo up && ip link add w3 type veth peer name w3p && ip link set "
-		      "w3 up && "
-		      "ip addr add 192.0.2.7/24 dev w3 && "
-		      "ip addr add 2001:db8::7/64 dev w3 nodad && "
-		      "ip addr add 198.51.100.1 peer 198.51.100.2 dev w3 && "
-		      "ip route add local 203.0.113.0/24 dev lo");
+	run("ip link set lo up && ip link add w3 type veth peer name w3p && ip link set "
+	    "w3 up && "
+	    "ip addr add 192.0.2.7/24 dev w3 && "
+	    "ip addr add 2001:db8::7/64 dev w3 nodad && "
+	    "ip addr add 198.51.100.1 peer 198.51.100.2 dev w3 && "
+	    "ip route add local 203.0.113.0/24 dev lo");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct ip_addr ip;
 		bool exists = !rows[i].exists;
@@ -216,7 +221,7 @@ static void test_address_exists(void **state)
 		if (exists != rows[i].exists)
 			fail_msg("%s: %d", rows[i].ip, exists);
 	}
-	own_netns_run("ip link del w3; ip route del local 203.0.113.0/24 dev lo");
+	run("ip link del w3; ip route del local 203.0.113.0/24 dev lo");
 }
 
 /* Its local route goes with the device, the address stays. */
@@ -226,11 +231,11 @@ static void test_address_of_a_device_that_is_down(void **state)
 	bool exists = false;
 
 	(void)state;
-	own_netns_run("ip link add w4 type veth peer name w4p && ip addr add 192.0.2.7/24 dev w4");
+	run("ip link add w4 type veth peer name w4p && ip addr add 192.0.2.7/24 dev w4");
 	assert_int_equal(ip_parse("192.0.2.7", &ip), 0);
 	assert_int_equal(netlink_address_exists(&ip, &exists), 0);
 	assert_true(exists);
-	own_netns_run("ip link del w4");
+	run("ip link del w4");
 	assert_int_equal(netlink_address_exists(&ip, &exists), 0);
 	assert_false(exists);
 }
@@ -256,9 +261,8 @@ int main(void)
 		cmocka_unit_test(test_address_of_a_device_that_is_down),
 		cmocka_unit_test(test_no_address),
 	};
-	int r = own_netns_enter();
 
-	if (r < 0)
-		return own_netns_missing(r);
+	if (own_namespace_enter(NULL, 0) < 0)
+		return own_namespace_missing("netns");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
