@@ -9,6 +9,35 @@
 #include "client/client_credentials.h"
 #include "cmd/options.h"
 
+/* Rows of an option table; @to: a const char *, a bool or a struct option_list. */
+#define CLIENT_OPTION_CREDENTIALS(to)                                                              \
+	{                                                                                          \
+		.name = "credentials", .argument = "FILE", .kind = OPTION_TEXT, .target = (to),    \
+		.help = "default: $ADIT_CLIENT_CREDENTIALS, else ~/.config/adit/client.json"       \
+	}
+#define CLIENT_OPTION_EDGE(to)                                                                     \
+	{                                                                                          \
+		.name = "edge", .argument = "HOST:PORT", .kind = OPTION_LIST, .target = (to),      \
+		.help = "instead of the credentials' edges (may be repeated)"                      \
+	}
+#define CLIENT_OPTION_ALLOW_REMOTE(to)                                                             \
+	{                                                                                          \
+		.name = "allow-remote", .kind = OPTION_FLAG, .target = (to),                       \
+		.help = "--listen may use an address that others can reach"                        \
+	}
+/* Of commands that look up no name but the edge's. */
+#define CLIENT_OPTION_EDGE_RESOLVER(to)                                                            \
+	{                                                                                          \
+		.name = "resolver", .argument = "IP[:PORT],...", .kind = OPTION_TEXT,              \
+		.target = (to), .help = "name servers for the edge's name"                         \
+	}
+/* Of those that look up their targets' as well. */
+#define CLIENT_OPTION_RESOLVER(to)                                                                 \
+	{                                                                                          \
+		.name = "resolver", .argument = "IP[:PORT],...", .kind = OPTION_TEXT,              \
+		.target = (to), .help = "name servers instead of the system's"                     \
+	}
+
 /* Each returns OPTIONS_GO_ON, or the exit code after a message on stderr. */
 
 /* --edge HOST:PORT; @list->n of @edges are filled. */

@@ -17,20 +17,6 @@
 
 DEFINE_CLEANUP(json_t *, json_decref);
 
-static void print_level(const json_t *result)
-{
-	const json_t *before = json_object_get(result, CTRL_LOG_LEVEL_BEFORE);
-	char level[CELL_MAX], old[CELL_MAX];
-
-	render_value(json_object_get(result, CTRL_LOG_LEVEL_LEVEL), RENDER_TEXT, level,
-		     sizeof(level));
-	if (before)
-		printf("%s until the next reload; it was %s\n", level,
-		       render_value(before, RENDER_TEXT, old, sizeof(old)));
-	else
-		puts(level);
-}
-
 int cmd_log_level(int argc, char **argv)
 {
 	const struct agent_target_extra extra = {.n_arguments_max = 1};
@@ -57,6 +43,6 @@ int cmd_log_level(int argc, char **argv)
 	if (target.json)
 		print_json(result);
 	else
-		print_level(result);
+		ctrl_log_level_print(result);
 	return EXIT_SUCCESS;
 }

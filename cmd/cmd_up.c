@@ -11,14 +11,16 @@
 
 #include "client/exit_code.h"
 #include "client/up.h"
+#include "cmd/cmd_client.h"
 #include "cmd/cmd_target.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "ctrl/ctrl_client.h"
 #include "ctrl/render.h"
+#include "tun/tun_numbers.h"
 
 #define CALL_TIMEOUT_MS 30000
-#define INSTANCE_MAX	63
+#define INSTANCE_MAX	(TUN_INSTANCES_MAX - 1)
 #define END_MS		15000 /* for the clean-up of one that was told to end */
 
 static const char up_usage[] = "adit up [OPTIONS]";
@@ -47,16 +49,8 @@ static int parse_up(struct up_arguments *a, int argc, char **argv)
 		 .kind = OPTION_TEXT,
 		 .target = &a->config,
 		 .help = "settings (none by default; docs/config.md)"},
-		{.name = "credentials",
-		 .argument = "FILE",
-		 .kind = OPTION_TEXT,
-		 .target = &a->o.credentials_file,
-		 .help = "default: $ADIT_CLIENT_CREDENTIALS, else ~/.config/adit/client.json"},
-		{.name = "edge",
-		 .argument = "HOST:PORT",
-		 .kind = OPTION_LIST,
-		 .target = &a->edges,
-		 .help = "instead of the credentials' edges (may be repeated)"},
+		CLIENT_OPTION_CREDENTIALS(&a->o.credentials_file),
+		CLIENT_OPTION_EDGE(&a->edges),
 		{.name = "virtual-network",
 		 .argument = "NAME",
 		 .kind = OPTION_LIST,
@@ -77,11 +71,7 @@ static int parse_up(struct up_arguments *a, int argc, char **argv)
 		 .kind = OPTION_TEXT,
 		 .target = &a->o.instance,
 		 .help = "number of this instance, 0 to 63"},
-		{.name = "resolver",
-		 .argument = "IP[:PORT],...",
-		 .kind = OPTION_TEXT,
-		 .target = &a->o.resolver,
-		 .help = "name servers for the edge's name"},
+		CLIENT_OPTION_EDGE_RESOLVER(&a->o.resolver),
 		{.name = "runtime-directory",
 		 .argument = "DIR",
 		 .kind = OPTION_TEXT,

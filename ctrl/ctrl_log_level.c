@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctrl/ctrl_log_level.h"
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "ctrl/ctrl_server.h"
+#include "ctrl/render.h"
+
+#define CELL_MAX 64
 
 static enum log_level level_in_force(void)
 {
@@ -49,4 +54,18 @@ bool ctrl_log_level_run(struct ctrl_request *req, const json_t *args, enum log_l
 	ctrl_reply_ok(req, json_pack("{s:s, s:s}", CTRL_LOG_LEVEL_LEVEL, log_level_name(*nowp),
 				     CTRL_LOG_LEVEL_BEFORE, log_level_name(*beforep)));
 	return true;
+}
+
+void ctrl_log_level_print(const json_t *result)
+{
+	const json_t *before = json_object_get(result, CTRL_LOG_LEVEL_BEFORE);
+	char level[CELL_MAX], old[CELL_MAX];
+
+	render_value(json_object_get(result, CTRL_LOG_LEVEL_LEVEL), RENDER_TEXT, level,
+		     sizeof(level));
+	if (before)
+		printf("%s until the next reload; it was %s\n", level,
+		       render_value(before, RENDER_TEXT, old, sizeof(old)));
+	else
+		puts(level);
 }

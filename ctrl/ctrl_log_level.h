@@ -20,3 +20,6 @@ struct json_t; /* jansson's */
  */
 bool ctrl_log_level_run(struct ctrl_request *req, const struct json_t *args,
 			enum log_level *beforep, enum log_level *nowp);
+
+/* What was answered, for people, on stdout. */
+void ctrl_log_level_print(const struct json_t *result);
