@@ -187,8 +187,7 @@ static void on_feed_end(void *ctx, enum client_exit why, const char *text)
 
 	e->feed = NULL;
 	/* The next link asks again. */
-	if (e->state != STATE_CONNECTING || why == CLIENT_EXIT_CUT ||
-	    why == CLIENT_EXIT_CONNECTOR_DOWN)
+	if (e->state != STATE_CONNECTING || routes_feed_is_passing(why))
 		return;
 	if (why == CLIENT_EXIT_NO_NETWORK)
 		fail(e, why, "the edge has no virtual network '%s'", network ? network : "");

@@ -48,6 +48,11 @@ void routes_feed_close(struct routes_feed *f)
 		free_feed(f);
 }
 
+bool routes_feed_is_passing(enum client_exit why)
+{
+	return why == CLIENT_EXIT_CUT || why == CLIENT_EXIT_CONNECTOR_DOWN;
+}
+
 /* Frees @f. */
 static void end(struct routes_feed *f, enum client_exit why, const char *text)
 {

@@ -41,9 +41,9 @@ struct routes_feed_events {
 	void (*on_routes)(void *ctx, const struct feed_route *routes, size_t n);
 	/*
 	 * The feed is over and gone: not by routes_feed_close(). Runs once, never before
-	 * routes_feed_open() has returned. UNAUTHENTICATED, CUT (session lost, stream ended: ask
-	 * again on the next session), EDGE_FAULT (not an edge of this kind, or what it sent
-	 * makes no sense). @text: one line.
+	 * routes_feed_open() has returned. CUT (session lost, stream ended), EDGE_FAULT (not an
+	 * edge of this kind, or what it sent makes no sense), INTERNAL, or the edge's own word.
+	 * @text: one line.
 	 */
 	void (*on_end)(void *ctx, enum client_exit why, const char *text);
 };
@@ -61,5 +61,7 @@ struct routes_feed_options {
 NODISCARD int routes_feed_open(struct routes_feed **feedp, struct h2_session *session,
 			       const struct routes_feed_options *opt,
 			       const struct routes_feed_events *events, void *ctx);
+/* True if @why of on_end says nothing against asking again: lost, or the edge shuts down. */
+bool routes_feed_is_passing(enum client_exit why);
 /* Silently; NULL is fine. Not after on_end. */
 void routes_feed_close(struct routes_feed *f);

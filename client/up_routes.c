@@ -354,7 +354,7 @@ static void on_feed_end(void *ctx, enum client_exit why, const char *text)
 	struct up *u = up_of(ctx);
 
 	u->routes.feed = NULL;
-	if (why == CLIENT_EXIT_CUT || u->is_stopping)
+	if (routes_feed_is_passing(why) || u->is_stopping)
 		return;
 	log_error("the edge doesn't show its routes", log_text("reason", text));
 	if (u->routes.is_computed)

@@ -312,6 +312,7 @@ static void feed_shows_sets_until_the_end(void **state)
 	far_send(f, "");
 	assert_int_equal(f->seen.n_ends, 1);
 	assert_int_equal(f->seen.why, CLIENT_EXIT_CUT);
+	assert_true(routes_feed_is_passing(f->seen.why));
 }
 
 static void refusals_are_told(void **state)
@@ -321,6 +322,16 @@ static void refusals_are_told(void **state)
 	answer(f, "404", "no-network");
 	assert_int_equal(f->seen.n_ends, 1);
 	assert_int_equal(f->seen.why, CLIENT_EXIT_NO_NETWORK);
+	assert_false(routes_feed_is_passing(f->seen.why));
+}
+
+static void an_edge_that_shuts_down_is_asked_again(void **state)
+{
+	struct far *f = far_of(state);
+
+	answer(f, "503", "draining");
+	assert_int_equal(f->seen.n_ends, 1);
+	assert_true(routes_feed_is_passing(f->seen.why));
 }
 
 static void an_old_edge_is_named(void **state)
@@ -379,6 +390,7 @@ int main(void)
 		cmocka_unit_test(the_reader_may_stop),
 		FEED_TEST(feed_shows_sets_until_the_end),
 		FEED_TEST(refusals_are_told),
+		FEED_TEST(an_edge_that_shuts_down_is_asked_again),
 		FEED_TEST(an_old_edge_is_named),
 		FEED_TEST(nonsense_ends_the_feed),
 		FEED_TEST(the_owner_may_close_it_anywhere),
