@@ -111,8 +111,6 @@ int instance_lock_take(const char *folder, uint32_t table, unsigned int patience
 	int n;
 	int r;
 
-	if (!folder)
-		folder = INSTANCE_LOCK_FOLDER;
 	n = snprintf(path, sizeof(path), "%s/%u.lock", folder, table);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return say(d, folder, ENAMETOOLONG);

@@ -14,16 +14,14 @@
 
 #include "base/diag.h"
 
-#define INSTANCE_LOCK_FOLDER "/run/adit-client"
-
 /* On success *@pidp (may be NULL) is not touched. */
 enum instance_lock_outcome {
 	INSTANCE_LOCK_TAKEN = 1, /* another instance lives; *@pidp is its pid, 0 if unreadable */
 };
 
 /*
- * Makes @folder (NULL: INSTANCE_LOCK_FOLDER; mode 0755) if it isn't there. If the process that is
- * named in the file is dead its helper is given @patience_ms to finish. *@fdp: to be kept open,
+ * Makes @folder (mode 0755) if it isn't there. If the process that is named in the file is dead its
+ * helper is given @patience_ms to finish. *@fdp: to be kept open,
  * close-on-exec. 0, INSTANCE_LOCK_TAKEN or -errno, each with the reason in @d, which may be NULL.
  */
 int instance_lock_take(const char *folder, uint32_t table, unsigned int patience_ms, int *fdp,

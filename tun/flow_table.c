@@ -55,17 +55,6 @@ static const bool may_follow[FLOW_STATE_N][FLOW_STATE_N] = {
 	[FLOW_STATE_OPEN] = {[FLOW_STATE_FREE] = true},
 };
 
-static const char *const state_names[FLOW_STATE_N] = {
-	[FLOW_STATE_FREE] = "free",	[FLOW_STATE_HELD] = "held",
-	[FLOW_STATE_ACTIVE] = "active", [FLOW_STATE_CLOSING] = "closing",
-	[FLOW_STATE_CLOSED] = "closed", [FLOW_STATE_OPEN] = "open",
-};
-
-const char *flow_state_name(enum flow_state state)
-{
-	return (unsigned int)state < FLOW_STATE_N ? state_names[state] : "unknown";
-}
-
 static uint64_t rotate(uint64_t x, unsigned int n_bits)
 {
 	return x << n_bits | x >> (64 - n_bits);

@@ -142,7 +142,5 @@ uint32_t flow_table_count(const struct flow_table *t, enum flow_state state);
 /* Of all that is reserved for flows and indices. */
 size_t flow_table_bytes(const struct flow_table *t);
 
-const char *flow_state_name(enum flow_state state);
-
 /* SipHash-2-4 of @n words (their bytes in little endian), public for its test. */
 uint64_t flow_hash(const uint8_t seed[FLOW_SEED_BYTES], const uint64_t *words, size_t n);
