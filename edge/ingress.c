@@ -113,22 +113,20 @@ static enum stream_error read_target(const struct h2_headers *hdrs, enum transpo
 	return r < 0 ? STREAM_ERROR_BAD_DESTINATION : STREAM_ERROR_NONE;
 }
 
-/* 0 (allowed: *@decisionp is filled) or the error to answer with. */
+/* 0 (allowed) or the error to answer with. *@decisionp says what was asked for, and by what it
+ * fell. */
 static enum stream_error judge(struct ingress *in, const struct edge_client *client,
 			       const struct h2_headers *hdrs, struct decision *decisionp)
 {
-	struct endpoint destination;
-	enum transport transport = TRANSPORT_TCP;
-	enum stream_error error;
+	enum stream_error error = read_target(hdrs, &decisionp->transport, &decisionp->destination);
+	const struct endpoint destination = decisionp->destination;
 
 	if (in->edge->drain_until_ms != 0)
 		return STREAM_ERROR_DRAINING;
-	error = read_target(hdrs, &transport, &destination);
-	decisionp->transport = transport;
 	if (error != STREAM_ERROR_NONE)
 		return error;
 	return decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
-		      &destination, transport, decisionp);
+		      &destination, decisionp->transport, decisionp);
 }
 
 /* What was decided about, or else what the client said. */

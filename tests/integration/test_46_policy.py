@@ -259,6 +259,25 @@ class AccessLog(PolicyCase):
         self.assertEqual(stat.S_IMODE(os.stat(self.log).st_mode) & 0o137, 0)
         self.assertNotIn(load_token(self.stack.client), str(self.lines()))
 
+    def test_targets_of_datagrams(self):
+        """As destinations, not as paths; an echo has no port."""
+        client = self.stack.scripted_client()
+        self.admin("policy", "add", "no", "block", "--protocols", "udp,icmp")
+        for protocol, path, target in (
+                ("connect-udp", udp_path(HOST, 53), f"{HOST}:53"),
+                ("adit-echo", echo_path(HOST), HOST),
+                ("connect-udp", udp_path("fd00::3", 53), "[fd00::3]:53"),
+                ("adit-echo", echo_path("fd00::3"), "fd00::3"),
+                ("adit-echo", "/nonsense/", "/nonsense/")):
+            Flow(client, protocol, path).answer()
+            self.line(event="refused", target=target,
+                      protocol="udp" if protocol == "connect-udp" else "icmp")
+        self.admin("policy", "delete", "no")
+        flow = Flow(client, "adit-echo", echo_path(HOST))
+        if flow.answer()[0] == "200":
+            client.reset(flow.stream)
+        self.line(target=HOST, protocol="icmp", tunnel="t1")
+
     def test_rotation_and_reload(self):
         self.stack.connect(b"one\n")
         self.line(event="ended")
