@@ -51,11 +51,16 @@ static struct nat_flow *add_flow(struct nat_pass *pass)
 	return f;
 }
 
-/* The packet's flow, known or new; NULL: dropped. */
+/* The flow of a sound packet, known or new; NULL: dropped. */
 static struct nat_flow *flow_for(struct nat_pass *pass)
 {
-	struct nat_flow *f = flow_table_find(pass->nat->table, &pass->key);
+	struct nat_flow *f;
 
+	if (!packet_checksum_ok(&pass->p)) {
+		nat_drop(pass, DROP_CHECKSUM);
+		return NULL;
+	}
+	f = flow_table_find(pass->nat->table, &pass->key);
 	if (f) {
 		flow_touch(pass->nat->table, f, pass->now_ms);
 		return f;
@@ -89,13 +94,8 @@ static size_t count_segments(const struct packet *p)
 
 void nat_udp_from_a(struct nat_pass *pass)
 {
-	struct nat_flow *f;
+	struct nat_flow *f = flow_for(pass);
 
-	if (!packet_checksum_ok(&pass->p)) {
-		nat_drop(pass, DROP_CHECKSUM);
-		return;
-	}
-	f = flow_for(pass);
 	if (!f)
 		return;
 	show_payload(pass, f, NAT_DATAGRAM);
@@ -126,10 +126,6 @@ void nat_echo_from_a(struct nat_pass *pass)
 
 	if (pass->p.echo_is_reply) {
 		nat_drop(pass, DROP_ICMP);
-		return;
-	}
-	if (!packet_checksum_ok(&pass->p)) {
-		nat_drop(pass, DROP_CHECKSUM);
 		return;
 	}
 	f = flow_for(pass);
