@@ -12,45 +12,16 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "prefix_texts.h"
 #include "routing/prefix_set.h"
 
-#define LIMIT	 1000
-#define TEXT_MAX 4096
-
-static struct prefix prefix_of(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
-
-/* @text: prefixes with one space between them. */
-static void fill(struct prefix_set *s, const char *text)
-{
-	char copy[TEXT_MAX];
-	char *rest = NULL;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-		struct prefix p = prefix_of(word);
-
-		assert_int_equal(prefix_set_add(s, &p, LIMIT), 0);
-	}
-}
+#define LIMIT 1000
 
 static void assert_set(const struct prefix_set *s, const char *expected)
 {
-	char text[TEXT_MAX] = "";
-	size_t n = 0;
+	char text[TEXT_MAX];
 
-	for (size_t i = 0; i < s->n; i++) {
-		char one[PREFIX_TEXT_MAX];
-
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? " " : "",
-				      prefix_format(&s->items[i], one));
-	}
-	assert_string_equal(text, expected);
+	assert_string_equal(text_of(s, text), expected);
 }
 
 static void union_is_minimal_and_sorted(void **state)

@@ -12,45 +12,9 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "prefix_texts.h"
 #include "routing/forbidden.h"
 #include "routing/split_tunnel.h"
-
-#define TEXT_MAX 4096
-
-static struct prefix prefix_of(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
-
-static void fill(struct prefix_set *s, const char *text)
-{
-	char copy[TEXT_MAX];
-	char *rest = NULL;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-		struct prefix p = prefix_of(word);
-
-		assert_int_equal(prefix_set_add(s, &p, SIZE_MAX / sizeof(p)), 0);
-	}
-}
-
-static const char *text_of(const struct prefix_set *s, char out[TEXT_MAX])
-{
-	size_t n = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < s->n; i++) {
-		char one[PREFIX_TEXT_MAX];
-
-		n += (size_t)snprintf(out + n, TEXT_MAX - n, "%s%s", i ? " " : "",
-				      prefix_format(&s->items[i], one));
-	}
-	return out;
-}
 
 /* Reports become "PREFIX=REASON " in a text. */
 static void note(void *ctx, const struct prefix *p, enum split_tunnel_reason reason)
