@@ -17,138 +17,9 @@
 
 #include "base/compiler.h"
 #include "edge/model.h"
+#include "model_world.h"
 
-#define NOW_MS	    1000000ll
 #define ENTRIES_MAX 4
-
-struct fixture {
-	char dir[64];
-	char db[96];
-	uv_loop_t uv;
-	struct store *store;
-	struct edge_model *m;
-	int64_t now_ms;
-	unsigned int n_done;
-};
-
-/* ---- life ---- */
-
-static void start(struct fixture *f)
-{
-	const struct store_backend *backend;
-	char error[STORE_ERROR_MAX];
-	void *db;
-
-	assert_int_equal(uv_loop_init(&f->uv), 0);
-	assert_int_equal(store_sqlite_open(f->db, &backend, &db, NULL), 0);
-	assert_int_equal(store_new(&f->store, &f->uv, backend, db), 0);
-	assert_int_equal(
-		edge_model_new(&f->m, f->store, EDGE_ROUTE_HOLD_MS, NULL, NULL, f->now_ms, error),
-		0);
-}
-
-static void stop(struct fixture *f)
-{
-	store_free(f->store);
-	edge_model_free(f->m);
-	uv_run(&f->uv, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->uv), 0);
-}
-
-static void restart(struct fixture *f)
-{
-	stop(f);
-	start(f);
-}
-
-/* ---- changes ---- */
-
-static int copy_plan(void *ctx, const struct edge_model *m, struct store_batch *batch,
-		     struct edge_failure *failp)
-{
-	const struct store_change *c = ctx;
-
-	(void)m;
-	(void)failp;
-	if (c->is_delete)
-		store_batch_delete(batch, c->table, c->values, c->n_values);
-	else
-		store_batch_put(batch, c->table, c->values);
-	return 0;
-}
-
-static struct fixture *waiting;
-
-static void note_done(void *ctx, const struct edge_model *m, const struct edge_failure *fail)
-{
-	(void)ctx;
-	(void)m;
-	assert_null(fail);
-	waiting->n_done++;
-}
-
-static void change(struct fixture *f, struct store_change *c)
-{
-	unsigned int before = f->n_done;
-
-	waiting = f;
-	edge_model_change(f->m, copy_plan, note_done, c);
-	while (f->n_done == before)
-		uv_run(&f->uv, UV_RUN_ONCE);
-}
-
-#define PUT(f, table_, ...)                                                                        \
-	change(f, &(struct store_change){.table = (table_), .values = {__VA_ARGS__}})
-#define DELETE(f, table_, n, ...)                                                                  \
-	change(f, &(struct store_change){.table = (table_),                                        \
-					 .values = {__VA_ARGS__},                                  \
-					 .n_values = (n),                                          \
-					 .is_delete = true})
-
-static struct uuid id_of(uint8_t n)
-{
-	return (struct uuid){.bytes = {n}};
-}
-
-static const char *id_text(uint8_t n)
-{
-	static char text[8][UUID_TEXT_MAX];
-	static unsigned int next;
-	struct uuid id = id_of(n);
-
-	return uuid_format(&id, text[next++ % 8]);
-}
-
-static const char *vnet_id(const struct fixture *f, const char *name)
-{
-	static char text[UUID_TEXT_MAX];
-
-	return uuid_format(&vnet_table_resolve(edge_model_vnets(f->m), name)->id, text);
-}
-
-static void add_tunnel(struct fixture *f, uint8_t n, const char *name)
-{
-	PUT(f, STORE_TUNNEL, store_text(id_text(n)), store_text(name),
-	    store_text(edge_model_account_tag(f->m)), store_int(NOW_MS));
-}
-
-static void grant_in(struct fixture *f, uint8_t tunnel, const char *vnet, const char *prefix,
-		     bool override)
-{
-	PUT(f, STORE_TUNNEL_GRANT, store_text(id_text(tunnel)), store_text(vnet_id(f, vnet)),
-	    store_text(prefix), store_int(override));
-}
-
-static void grant(struct fixture *f, uint8_t tunnel, const char *prefix, bool override)
-{
-	grant_in(f, tunnel, "", prefix, override);
-}
-
-static void ungrant(struct fixture *f, uint8_t tunnel, const char *prefix)
-{
-	DELETE(f, STORE_TUNNEL_GRANT, 3, store_text(id_text(tunnel)), store_text(vnet_id(f, "")),
-	       store_text(prefix));
-}
 
 static void add_lab(struct fixture *f, bool is_default)
 {
@@ -158,27 +29,11 @@ static void add_lab(struct fixture *f, bool is_default)
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = fixture_new(NULL);
 
-	snprintf(f->dir, sizeof(f->dir), "/tmp/adit-advert-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->db, sizeof(f->db), "%s/edge.db", f->dir);
-	f->now_ms = NOW_MS;
-	start(f);
 	add_tunnel(f, 1, "one");
 	add_tunnel(f, 2, "two");
 	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	stop(f);
-	unlink(f->db);
-	rmdir(f->dir);
-	free(f);
 	return 0;
 }
 

@@ -20,26 +20,10 @@
 #include "base/diag.h"
 #include "edge/decide.h"
 #include "edge/model.h"
+#include "model_world.h"
 #include "wire/tls_crypto.h"
 
 #define HOUR_MS (3600ll * 1000)
-#define NOW_MS	1000000ll
-
-struct fixture {
-	char dir[64];
-	char db[96];
-	uv_loop_t uv;
-	struct store *store;
-	struct edge_model *m;
-	int64_t now_ms;
-	unsigned int n_secret_gone;
-	unsigned int n_tunnel_gone;
-	unsigned int n_token_gone;
-	unsigned int n_access_changed;
-	unsigned int n_policies_changed;
-	unsigned int n_done;
-	char failure[STORE_ERROR_MAX * 2]; /* of the last change, "" when it succeeded */
-};
 
 /* ---- events ---- */
 
@@ -82,146 +66,18 @@ static const struct edge_model_events events = {
 	.on_policies_changed = note_policies_changed,
 };
 
-/* ---- life ---- */
-
-static void start(struct fixture *f)
-{
-	const struct store_backend *backend;
-	char error[STORE_ERROR_MAX];
-	void *db;
-
-	assert_int_equal(uv_loop_init(&f->uv), 0);
-	assert_int_equal(store_sqlite_open(f->db, &backend, &db, NULL), 0);
-	assert_int_equal(store_new(&f->store, &f->uv, backend, db), 0);
-	assert_int_equal(
-		edge_model_new(&f->m, f->store, EDGE_ROUTE_HOLD_MS, &events, f, f->now_ms, error),
-		0);
-}
-
-static void stop(struct fixture *f)
-{
-	store_free(f->store);
-	edge_model_free(f->m);
-	uv_run(&f->uv, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->uv), 0);
-}
-
-static void restart(struct fixture *f)
-{
-	stop(f);
-	start(f);
-}
-
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = fixture_new(&events);
 
-	snprintf(f->dir, sizeof(f->dir), "/tmp/adit-model-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->db, sizeof(f->db), "%s/edge.db", f->dir);
-	f->now_ms = NOW_MS;
-	start(f);
+	f->may_fail = true;
 	*state = f;
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	stop(f);
-	unlink(f->db);
-	rmdir(f->dir);
-	free(f);
-	return 0;
-}
-
-/* ---- changes: a plan that copies a prepared batch ---- */
-
-static int copy_plan(void *ctx, const struct edge_model *m, struct store_batch *batch,
-		     struct edge_failure *failp)
-{
-	const struct store_change *c = ctx;
-
-	(void)m;
-	(void)failp;
-	if (c->is_delete)
-		store_batch_delete(batch, c->table, c->values, c->n_values);
-	else
-		store_batch_put(batch, c->table, c->values);
-	return 0;
-}
-
-static struct fixture *waiting;
-
-static void note_done(void *ctx, const struct edge_model *m, const struct edge_failure *fail)
-{
-	(void)ctx;
-	(void)m;
-	waiting->n_done++;
-	snprintf(waiting->failure, sizeof(waiting->failure), "%s", fail ? fail->text : "");
-}
-
-static void change(struct fixture *f, struct store_change *c)
-{
-	unsigned int before = f->n_done;
-
-	waiting = f;
-	edge_model_change(f->m, copy_plan, note_done, c);
-	while (f->n_done == before)
-		uv_run(&f->uv, UV_RUN_ONCE);
-}
-
-#define PUT(f, table_, ...)                                                                        \
-	change(f, &(struct store_change){.table = (table_), .values = {__VA_ARGS__}})
-#define DELETE(f, table_, n, ...)                                                                  \
-	change(f, &(struct store_change){.table = (table_),                                        \
-					 .values = {__VA_ARGS__},                                  \
-					 .n_values = (n),                                          \
-					 .is_delete = true})
-
-static const char *id_text(uint8_t n)
-{
-	static char text[8][UUID_TEXT_MAX];
-	static unsigned int next;
-	struct uuid id = {.bytes = {n}};
-
-	return uuid_format(&id, text[next++ % 8]);
-}
-
-static struct uuid id_of(uint8_t n)
-{
-	return (struct uuid){.bytes = {n}};
-}
-
-static const char *default_vnet(const struct fixture *f)
-{
-	static char text[UUID_TEXT_MAX];
-
-	return uuid_format(&vnet_table_default(edge_model_vnets(f->m))->id, text);
-}
-
-static void add_tunnel(struct fixture *f, uint8_t n, const char *name)
-{
-	PUT(f, STORE_TUNNEL, store_text(id_text(n)), store_text(name),
-	    store_text(edge_model_account_tag(f->m)), store_int(NOW_MS));
-}
-
-static void grant(struct fixture *f, uint8_t tunnel, const char *prefix, bool override)
-{
-	PUT(f, STORE_TUNNEL_GRANT, store_text(id_text(tunnel)), store_text(default_vnet(f)),
-	    store_text(prefix), store_int(override));
-}
-
-static void ungrant(struct fixture *f, uint8_t tunnel, const char *prefix)
-{
-	DELETE(f, STORE_TUNNEL_GRANT, 3, store_text(id_text(tunnel)), store_text(default_vnet(f)),
-	       store_text(prefix));
-}
-
 static void add_route(struct fixture *f, const char *prefix, uint8_t tunnel)
 {
-	PUT(f, STORE_ROUTE, store_text(default_vnet(f)), store_text(prefix),
+	PUT(f, STORE_ROUTE, store_text(vnet_id(f, "")), store_text(prefix),
 	    store_text(id_text(tunnel)), store_text(""), store_int(NOW_MS));
 }
 
@@ -639,7 +495,7 @@ static void a_refused_commit_changes_nothing(void **state)
 	struct fixture *f = *state;
 
 	/* No such tunnel: the database's foreign key refuses. */
-	PUT(f, STORE_TUNNEL_GRANT, store_text(id_text(5)), store_text(default_vnet(f)),
+	PUT(f, STORE_TUNNEL_GRANT, store_text(id_text(5)), store_text(vnet_id(f, "")),
 	    store_text("10.0.0.0/8"), store_int(0));
 	assert_non_null(strstr(f->failure, "nothing was changed"));
 	add_tunnel(f, 5, "five");
@@ -696,7 +552,7 @@ static void decisions(void **state)
 		    store_text(""), store_int(1), store_int(i == 3));
 	for (size_t i = 0; i < ARRAY_SIZE(grants); i++)
 		PUT(f, STORE_CLIENT_GRANT, store_text(id_text(grants[i].client)),
-		    store_text(default_vnet(f)), store_text(grants[i].prefix),
+		    store_text(vnet_id(f, "")), store_text(grants[i].prefix),
 		    store_text(grants[i].ports), store_text("*"));
 	PUT(f, STORE_VNET, store_text(id_text(77)), store_text("lab"), store_text(""),
 	    store_int(0));
@@ -725,7 +581,7 @@ static void decisions(void **state)
 
 static void put_grant(struct fixture *f, const char *ports, const char *protocols)
 {
-	PUT(f, STORE_CLIENT_GRANT, store_text(id_text(9)), store_text(default_vnet(f)),
+	PUT(f, STORE_CLIENT_GRANT, store_text(id_text(9)), store_text(vnet_id(f, "")),
 	    store_text("10.0.0.0/8"), store_text(ports), store_text(protocols));
 }
 
@@ -745,7 +601,7 @@ static void changed_grants_are_told(void **state)
 	g = &edge_model_client_find(f->m, "alice")->grants[0];
 	assert_true(transports_name(g->transports, TRANSPORT_ICMP));
 	assert_false(transports_contain(g->transports, TRANSPORT_UDP));
-	DELETE(f, STORE_CLIENT_GRANT, 3, store_text(id_text(9)), store_text(default_vnet(f)),
+	DELETE(f, STORE_CLIENT_GRANT, 3, store_text(id_text(9)), store_text(vnet_id(f, "")),
 	       store_text("10.0.0.0/8"));
 	assert_int_equal(f->n_access_changed, 3);
 	restart(f);
@@ -756,7 +612,7 @@ static void put_policy(struct fixture *f, int id, int position, const char *name
 {
 	PUT(f, STORE_POLICY, store_text(id_text((uint8_t)id)), store_int(position),
 	    store_text(name), store_text("block"), store_text("alice"), store_text("*@b.c"),
-	    store_text(default_vnet(f)), store_text("10.0.0.0/8"), store_text("22,80-90"),
+	    store_text(vnet_id(f, "")), store_text("10.0.0.0/8"), store_text("22,80-90"),
 	    store_text("tcp"), store_int(5));
 }
 
