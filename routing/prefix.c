@@ -33,7 +33,7 @@ static bool clear_host_bits(struct prefix *p)
 	bool any = false;
 
 	for (unsigned int i = p->bits / 8; i < ip_bits(&p->ip) / 8; i++) {
-		uint8_t mask = i == p->bits / 8 ? (uint8_t)(0xffu >> p->bits % 8) : 0xff;
+		uint8_t mask = (uint8_t)(i == p->bits / 8 ? 0xffu >> p->bits % 8 : 0xffu);
 
 		any = any || (p->ip.bytes[i] & mask);
 		p->ip.bytes[i] &= (uint8_t)~mask;
