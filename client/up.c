@@ -200,13 +200,14 @@ static int open_loop(struct up *u)
 
 static int start(struct up *u)
 {
-	int r = up_routes_init(u);
+	int r;
 
+	/* stop() closes these, whatever failed. */
+	up_routes_init(u);
 	uv_timer_init(&u->loop.uv, &u->ready);
 	u->ready.data = u;
 	uv_timer_start(&u->ready, on_ready_due, READY_AFTER_MS, 0);
-	if (r == 0)
-		r = net_helper_attach(u->host.helper, &u->loop.uv, on_helper_lost, u);
+	r = net_helper_attach(u->host.helper, &u->loop.uv, on_helper_lost, u);
 	make_keeper(u);
 	if (r == 0)
 		r = up_dns_open(u);
