@@ -6,7 +6,7 @@ PRESET ?= dev
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all release test quickstart install fuzz bench docs lint format clean
+.PHONY: all release static test quickstart install fuzz bench docs lint format clean
 
 all: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) -j $(JOBS) $(BUILD_FLAGS)
@@ -17,9 +17,9 @@ build/%/build.ninja: CMakeLists.txt CMakePresets.json
 test: all
 	@ctest --preset $(PRESET) -j $(JOBS) $(CTEST_FLAGS)
 
-# The release build has no tests in it, so that it needs neither cmocka nor python3.
-release:
-	@$(MAKE) --no-print-directory all PRESET=release
+# These have no tests in them, so that they need neither cmocka nor python3. static: the agent alone.
+release static:
+	@$(MAKE) --no-print-directory all PRESET=$@
 
 quickstart:
 	@echo "Building (about a minute) ..."

@@ -9,6 +9,11 @@ if(NOT ADIT_SANITIZE AND CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinS
 		add_compile_options(-fcf-protection)
 	endif()
 	# The linker's, not the compiler's: clang calls -pie unused where nothing is linked.
-	set(CMAKE_EXE_LINKER_FLAGS "${CMAKE_EXE_LINKER_FLAGS} -pie")
+	if(ADIT_STATIC)
+		set(pie -static-pie)
+	else()
+		set(pie -pie)
+	endif()
+	set(CMAKE_EXE_LINKER_FLAGS "${CMAKE_EXE_LINKER_FLAGS} ${pie}")
 	add_link_options(LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack LINKER:--as-needed)
 endif()

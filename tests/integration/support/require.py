@@ -53,6 +53,15 @@ def _has_openbsd_nc():
         return False
 
 
+STATIC = ("uv_a", "nghttp2", "ssl", "crypto", "jansson", "yaml", "cares")
+
+
+def _links_static():
+    """A compiler, and an archive of each library that the agent needs."""
+    return _runs("cc", "-static", "-nostdlib", "-r", "-o", os.devnull,
+                 *(f"-l{name}" for name in STATIC))
+
+
 CHECKS = {
     "root": lambda: os.geteuid() == 0,
     "pty": _has_pty,
@@ -65,6 +74,7 @@ CHECKS = {
     "dig": lambda: shutil.which("dig") is not None,
     "nc": _has_openbsd_nc,
     "rsync": lambda: shutil.which("rsync") is not None,
+    "static": _links_static,
     "openssl": lambda: shutil.which("openssl") is not None,
 }
 
