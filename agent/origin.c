@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A flow has one owner of its stream and socket at a time: this file until the connect() is
+ * A flow has one owner of its stream and socket at a time: its dial until the connect() is
  * through, then the relay, whose end is the flow's. What the edge sends meanwhile is kept within
  * the stream's window and counted in the loop's budget; its credit is the relay's to give.
- * A flow that has ended only waits for uv to let go of its handles (GONE).
+ * Thousands of flows may idle in their relays: what only dialling needs is the dial's, whose
+ * memory goes as soon as uv lets go of its handles.
  */
 
 #include "agent/origin.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +31,6 @@
 /* No stream window of ours is larger (wire/h2_session.h grows none): more is a broken peer. */
 #define EARLY_BYTES_MAX (16 * 1024 * 1024)
 
-enum flow_state {
-	FLOW_STATE_DIALLING,
-	FLOW_STATE_RELAYING,
-	FLOW_STATE_GONE, /* waits for its uv handles only */
-};
-
 struct origins {
 	struct io_loop *loop;
 	struct list flows;
@@ -46,11 +42,21 @@ struct origins {
 struct flow {
 	struct list node;
 	struct origins *origins;
-	struct origin_request req;
-	enum flow_state state;
-	int fd;		  /* -1 once the relay owns it */
+	struct dial *dial;   /* NULL: the relay has taken over */
+	struct relay *relay; /* NULL while dialling */
+	struct endpoint requested;
+	struct endpoint target;
+	unsigned int conn_index;
+};
+
+static_assert(sizeof(struct flow) <= 96, "thousands of them idle");
+
+struct dial {
+	struct flow *flow; /* NULL: over, waits for its uv handles only */
+	struct h2_stream *stream;
+	enum relay_mode mode;
+	int fd;		  /* -1 once it is the relay's */
 	struct buf early; /* received before the connection stood */
-	struct relay *relay;
 	uv_poll_t poll;
 	uv_timer_t timer;
 	unsigned int n_handles; /* that uv still knows */
@@ -72,43 +78,48 @@ size_t origins_count(const struct origins *o)
 	return o->n_flows;
 }
 
-/* ---- the end of a flow ---- */
+/* ---- the end ---- */
 
-static void handle_closed_cb(uv_handle_t *handle)
+static void dial_closed_cb(uv_handle_t *handle)
 {
-	struct flow *f = handle->data;
+	struct dial *d = handle->data;
 
-	if (--f->n_handles == 0 && f->state == FLOW_STATE_GONE)
-		free(f);
+	if (--d->n_handles == 0)
+		free(d);
 }
 
-static void close_handles(struct flow *f)
+/* @d stays valid for the rest of this turn. */
+static void close_handles(struct dial *d)
 {
-	if (f->n_handles && !uv_is_closing((uv_handle_t *)&f->poll)) {
-		uv_close((uv_handle_t *)&f->poll, handle_closed_cb);
-		uv_close((uv_handle_t *)&f->timer, handle_closed_cb);
-	}
+	if (d->n_handles == 0 || uv_is_closing((uv_handle_t *)&d->poll))
+		return;
+	uv_close((uv_handle_t *)&d->poll, dial_closed_cb);
+	uv_close((uv_handle_t *)&d->timer, dial_closed_cb);
 }
 
-static void drop_early(struct flow *f)
+/* Its stream is somebody else's by now, or closed. */
+static void end_dial(struct flow *f)
 {
-	io_loop_unbuffered(f->origins->loop, buf_len(&f->early));
-	buf_deinit(&f->early);
+	struct dial *d = steal_ptr(f->dial);
+
+	io_loop_unbuffered(f->origins->loop, buf_len(&d->early));
+	buf_deinit(&d->early);
+	close_handles(d);
+	d->fd = close_fd(d->fd);
+	d->flow = NULL;
+	if (d->n_handles == 0)
+		free(d);
 }
 
-/* The flow's stream, descriptor and relay are somebody else's by now, or closed. */
 static void end_flow(struct flow *f)
 {
 	struct origins *o = f->origins;
 
-	close_handles(f);
-	drop_early(f);
-	f->fd = close_fd(f->fd);
-	f->state = FLOW_STATE_GONE;
+	if (f->dial)
+		end_dial(f);
 	list_remove(&f->node);
+	free(f);
 	o->n_flows--;
-	if (f->n_handles == 0)
-		free(f);
 	o->on_ended(o->ctx);
 }
 
@@ -116,9 +127,9 @@ static void log_flow(const struct flow *f, const char *message, const char *reas
 {
 	char requested[ENDPOINT_TEXT_MAX], target[ENDPOINT_TEXT_MAX];
 
-	log_debug(message, log_int("conn_index", f->req.conn_index),
-		  log_text("destination", endpoint_format(&f->req.requested, requested)),
-		  log_text("target", endpoint_format(&f->req.target, target)),
+	log_debug(message, log_int("conn_index", f->conn_index),
+		  log_text("destination", endpoint_format(&f->requested, requested)),
+		  log_text("target", endpoint_format(&f->target, target)),
 		  log_text("reason", reason));
 }
 
@@ -135,42 +146,49 @@ static void relay_ended(void *ctx, const struct relay_result *result)
 	struct flow *f = ctx;
 
 	log_flow(f, "stream ended", reasons[result->end]);
-	f->relay = NULL;
 	end_flow(f);
+}
+
+/* Takes the early bytes over. */
+static int preload(struct flow *f)
+{
+	const struct dial *d = f->dial;
+
+	return relay_preload_b(f->relay, buf_peek(&d->early), buf_len(&d->early),
+			       h2_stream_peer_ended(d->stream));
 }
 
 static void start_relay(struct flow *f)
 {
-	struct h2_stream *stream = f->req.stream;
-	bool peer_ended = h2_stream_peer_ended(stream);
-	int fd = f->fd;
+	struct dial *d = f->dial;
+	int fd = d->fd;
 	int r;
 
-	close_handles(f);
-	f->fd = -1;
-	r = reply_accept(stream);
+	/* uv takes a descriptor once: ours ends before the relay's begins. */
+	close_handles(d);
+	d->fd = -1;
+	r = reply_accept(d->stream);
 	if (r == 0)
-		r = relay_new_fd(&f->relay, f->origins->loop, fd, fd, stream, f->req.mode,
+		r = relay_new_fd(&f->relay, f->origins->loop, fd, fd, d->stream, d->mode,
 				 relay_ended, f);
 	else
 		close_fd(fd);
 	if (r < 0) {
-		h2_stream_set_events(stream, NULL, NULL);
-		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
+		h2_stream_set_events(d->stream, NULL, NULL);
+		h2_stream_reset(d->stream, H2_CODE_INTERNAL_ERROR);
 		end_flow(f);
 		return;
 	}
-	f->state = FLOW_STATE_RELAYING;
-	if (relay_preload_b(f->relay, buf_peek(&f->early), buf_len(&f->early), peer_ended) < 0)
+	if (preload(f) < 0)
 		relay_abort(f->relay);
-	drop_early(f);
+	end_dial(f);
 }
 
 /* ---- dialling ---- */
 
 static void refuse(struct flow *f, enum stream_error why, const char *reason)
 {
-	struct h2_stream *stream = f->req.stream;
+	struct h2_stream *stream = f->dial->stream;
 
 	log_flow(f, "target not reached", reason);
 	h2_stream_set_events(stream, NULL, NULL);
@@ -178,42 +196,41 @@ static void refuse(struct flow *f, enum stream_error why, const char *reason)
 	end_flow(f);
 }
 
-static void connect_poll_cb(uv_poll_t *poll, int status, int events)
+static void connect_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
 {
-	struct flow *f = poll->data;
-	int r = tcp_socket_error(f->fd);
+	struct dial *d = poll->data;
+	int r = tcp_socket_error(d->fd);
 
-	(void)events;
 	if (r == 0 && status < 0)
 		r = -ECONNABORTED;
 	if (r < 0)
-		refuse(f, stream_error_of_errno(r), strerror(-r));
+		refuse(d->flow, stream_error_of_errno(r), strerror(-r));
 	else
-		start_relay(f);
+		start_relay(d->flow);
 }
 
 static void connect_timer_cb(uv_timer_t *timer)
 {
-	refuse(timer->data, STREAM_ERROR_TIMEOUT, "connecting took too long");
+	struct dial *d = timer->data;
+
+	refuse(d->flow, STREAM_ERROR_TIMEOUT, "connecting took too long");
 }
 
 static void early_data(void *ctx, struct h2_stream *stream, const uint8_t *data, size_t n)
 {
 	struct flow *f = ctx;
 
-	if (buf_append(&f->early, data, n) < 0) {
+	if (buf_append(&f->dial->early, data, n) < 0) {
 		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
 		return;
 	}
 	io_loop_buffered(f->origins->loop, n);
 }
 
-static void stream_closed(void *ctx, struct h2_stream *stream, uint32_t h2_code)
+static void stream_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
 {
 	struct flow *f = ctx;
 
-	(void)stream;
-	(void)h2_code;
 	log_flow(f, "dialling cancelled", "stream was reset");
 	end_flow(f);
 }
@@ -240,21 +257,40 @@ static int connect_socket(const struct origin_request *req)
 	return r;
 }
 
-static int watch_connect(struct flow *f)
+static int watch_connect(struct dial *d, uv_loop_t *uv, uint32_t timeout_ms)
 {
-	uv_loop_t *uv = f->origins->loop->uv;
-	int r = uv_poll_init(uv, &f->poll, f->fd);
+	int r = uv_poll_init(uv, &d->poll, d->fd);
 
 	if (r < 0)
 		return r;
-	uv_timer_init(uv, &f->timer);
-	f->poll.data = f;
-	f->timer.data = f;
-	f->n_handles = 2;
-	r = uv_poll_start(&f->poll, UV_WRITABLE, connect_poll_cb);
+	uv_timer_init(uv, &d->timer);
+	d->poll.data = d;
+	d->timer.data = d;
+	d->n_handles = 2;
+	r = uv_poll_start(&d->poll, UV_WRITABLE, connect_poll_cb);
 	if (r < 0)
 		return r;
-	return uv_timer_start(&f->timer, connect_timer_cb, f->req.connect_timeout_ms, 0);
+	return uv_timer_start(&d->timer, connect_timer_cb, timeout_ms, 0);
+}
+
+static struct flow *new_flow(struct origins *o, const struct origin_request *req)
+{
+	struct flow *f = xnew(struct flow);
+	struct dial *d = xnew(struct dial);
+
+	d->flow = f;
+	d->stream = req->stream;
+	d->mode = req->mode;
+	d->fd = -1;
+	buf_init(&d->early, EARLY_BYTES_MAX);
+	f->origins = o;
+	f->dial = d;
+	f->requested = req->requested;
+	f->target = req->target;
+	f->conn_index = req->conn_index;
+	list_append(&o->flows, &f->node);
+	o->n_flows++;
+	return f;
 }
 
 void origins_open(struct origins *o, const struct origin_request *req)
@@ -266,17 +302,11 @@ void origins_open(struct origins *o, const struct origin_request *req)
 		reply_flow_limited(req->stream);
 		return;
 	}
-	f = xnew(struct flow);
-	f->origins = o;
-	f->req = *req;
-	f->fd = -1;
-	buf_init(&f->early, EARLY_BYTES_MAX);
-	list_append(&o->flows, &f->node);
-	o->n_flows++;
+	f = new_flow(o, req);
 	r = connect_socket(req);
 	if (r >= 0) {
-		f->fd = r;
-		r = watch_connect(f);
+		f->dial->fd = r;
+		r = watch_connect(f->dial, o->loop->uv, req->connect_timeout_ms);
 	}
 	if (r < 0)
 		refuse(f, stream_error_of_errno(r), strerror(-r));
@@ -288,7 +318,7 @@ void origins_open(struct origins *o, const struct origin_request *req)
 
 static void abort_flow(struct flow *f)
 {
-	if (f->state == FLOW_STATE_RELAYING)
+	if (f->relay)
 		relay_abort(f->relay);
 	else
 		refuse(f, STREAM_ERROR_DRAINING, "shut down");
