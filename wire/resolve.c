@@ -7,6 +7,9 @@
  * there. So its callbacks only note the result; deliver() hands results out
  * when c-ares isn't on the stack. A callback may then start, cancel or free
  * anything. The resolver's memory goes when the last uv handle is closed.
+ *
+ * A channel is 74 KB and reads the system's configuration when it is made, so it lives only while
+ * it has queries: a daemon asks once a day, and then the servers of that day.
  */
 #include "wire/resolve.h"
 
@@ -28,11 +31,14 @@
 
 struct resolver {
 	uv_loop_t *uv;
-	ares_channel channel;
+	ares_channel channel; /* NULL: nothing is asked */
+	char *servers;	      /* NULL: the system's */
+	unsigned int timeout_ms;
 	uv_timer_t timer;
 	unsigned int n_handles; /* not closed yet */
 	struct list sockets;
 	struct list running; /* queries that c-ares holds */
+	size_t n_asked;	     /* of those and of cancelled ones that it still holds */
 	struct list done;    /* answered, not delivered */
 };
 
@@ -119,6 +125,7 @@ static void on_handle_closed(struct resolver *r)
 	if (--r->n_handles > 0)
 		return;
 	ares_library_cleanup();
+	free(r->servers);
 	free(r);
 }
 
@@ -141,7 +148,7 @@ static void arm_timer(struct resolver *r)
 {
 	struct timeval tv;
 
-	if (!list_is_empty(&r->done)) {
+	if (!list_is_empty(&r->done) || (r->channel && r->n_asked == 0)) {
 		uv_timer_start(&r->timer, on_timer, 0, 0);
 	} else if (r->channel && ares_timeout(r->channel, NULL, &tv)) {
 		/* One more, so that the deadline has passed when the timer fires. */
@@ -162,6 +169,14 @@ static void hand_out(struct resolve_query *q)
 	free(q);
 }
 
+/* Not from within c-ares. Ends what it is still asked, which moves it to `done`, and its sockets.
+ */
+static void close_channel(struct resolver *r)
+{
+	if (r->channel)
+		ares_destroy(steal_ptr(r->channel));
+}
+
 /*
  * A callback may free the resolver: that empties the list, and the memory stays
  * for now. Answers that callbacks cause wait for the next turn, so that this ends.
@@ -175,6 +190,8 @@ static void deliver(struct resolver *r)
 		n++;
 	while (n-- > 0 && (node = list_pop(&r->done)))
 		hand_out(list_entry(node, struct resolve_query, node));
+	if (r->n_asked == 0)
+		close_channel(r);
 	arm_timer(r);
 }
 
@@ -257,12 +274,12 @@ static void on_socket_state(void *data, ares_socket_t fd, int readable, int writ
 
 /* ---- set-up ---- */
 
-static int open_channel(struct resolver *r, const char *servers, unsigned int timeout_ms)
+static int open_channel(struct resolver *r)
 {
 	char dns_only[] = "b";
 	struct ares_options options = {
 		.flags = ARES_FLAG_NOALIASES,
-		.timeout = (int)timeout_ms,
+		.timeout = (int)r->timeout_ms,
 		.tries = TRIES,
 		.lookups = dns_only,
 		.sock_state_cb = on_socket_state,
@@ -271,36 +288,37 @@ static int open_channel(struct resolver *r, const char *servers, unsigned int ti
 	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
 	int result;
 
-	if (servers)
+	if (r->channel)
+		return 0;
+	if (r->servers)
 		mask |= ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS;
 	result = status_of(ares_init_options(&r->channel, &options, mask));
-	if (result < 0) {
+	if (result < 0)
 		r->channel = NULL;
-		return result;
-	}
-	return servers ? resolve_servers_set(r->channel, servers) : 0;
+	else if (r->servers)
+		result = resolve_servers_set(r->channel, r->servers);
+	return result;
 }
 
 int resolver_new(struct resolver **rp, uv_loop_t *uv, const char *servers, unsigned int timeout_ms)
 {
 	struct resolver *r;
-	int result;
+	int result = servers ? resolve_servers_check(servers) : 0;
 
+	if (result < 0)
+		return err_trace(result);
 	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
 		return err_trace(-ENOMEM);
 	r = xnew(struct resolver);
 	r->uv = uv;
+	r->servers = servers ? xstrdup(servers) : NULL;
+	r->timeout_ms = timeout_ms;
 	list_init(&r->running);
 	list_init(&r->done);
 	list_init(&r->sockets);
 	uv_timer_init(uv, &r->timer);
 	r->timer.data = r;
 	r->n_handles = 1;
-	result = open_channel(r, servers, timeout_ms);
-	if (result < 0) {
-		resolver_free(r);
-		return err_trace(result);
-	}
 	*rp = r;
 	return 0;
 }
@@ -311,9 +329,7 @@ void resolver_free(struct resolver *r)
 
 	if (!r)
 		return;
-	/* Ends every running query, which moves it to `done`, and every socket. */
-	if (r->channel)
-		ares_destroy(steal_ptr(r->channel));
+	close_channel(r);
 	while ((node = list_pop(&r->done)))
 		free(list_entry(node, struct resolve_query, node));
 	while ((node = list_pop(&r->sockets)))
@@ -347,6 +363,18 @@ static void finish(struct resolve_query *q, int status)
 	list_append(&q->r->done, &q->node);
 }
 
+/* True when c-ares may be asked for @q; otherwise that has been its answer. */
+static bool may_ask(struct resolve_query *q)
+{
+	int result = open_channel(q->r);
+
+	if (result < 0)
+		finish(q, result);
+	else
+		q->r->n_asked++;
+	return result == 0;
+}
+
 static bool has_ip(const struct resolve_query *q, const struct ip_addr *ip)
 {
 	for (size_t i = 0; i < q->n; i++) {
@@ -371,6 +399,7 @@ static void on_host_answer(void *arg, int ares_status, int timeouts, struct ares
 	int status = status_of(ares_status);
 
 	(void)timeouts;
+	q->r->n_asked--;
 	if (status == 0 && info) {
 		for (struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
 			add_ip(q, node->ai_addr);
@@ -395,7 +424,7 @@ int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void 
 	if (ip_parse(name, &q->found.ips[0]) == 0) {
 		q->n = 1;
 		finish(q, 0);
-	} else {
+	} else if (may_ask(q)) {
 		ares_getaddrinfo(r->channel, name, NULL, &hints, on_host_answer, q);
 	}
 	arm_timer(r);
@@ -442,6 +471,7 @@ static void on_srv_answer(void *arg, int ares_status, int timeouts, unsigned cha
 	int status = status_of(ares_status);
 
 	(void)timeouts;
+	q->r->n_asked--;
 	finish(q, status == 0 ? take_srv(q, answer, n) : status);
 }
 
@@ -455,7 +485,8 @@ int resolve_srv(struct resolver *r, const char *name, resolve_srv_cb cb, void *c
 	q = new_query(r, QUERY_SRV, ctx);
 	q->cb.srv = cb;
 	*queryp = q;
-	ares_query(r->channel, name, ns_c_in, ns_t_srv, on_srv_answer, q);
+	if (may_ask(q))
+		ares_query(r->channel, name, ns_c_in, ns_t_srv, on_srv_answer, q);
 	arm_timer(r);
 	return 0;
 }

@@ -6,7 +6,8 @@
  *
  * Lookups go to the configured servers or the system's, nowhere else. With
  * configured servers neither /etc/hosts nor search domains are used. Answers are
- * bounded: RESOLVE_MAX results; the rest is dropped.
+ * bounded: RESOLVE_MAX results; the rest is dropped. The system's configuration is
+ * read anew whenever a lookup starts while no other runs.
  */
 
 #include <stddef.h>

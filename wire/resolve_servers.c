@@ -46,6 +46,16 @@ static int parse_servers(char *list, struct ares_addr_port_node nodes[SERVERS_MA
 	return 0;
 }
 
+int resolve_servers_check(const char *servers)
+{
+	struct ares_addr_port_node nodes[SERVERS_MAX];
+	char *list = xstrdup(servers);
+	int result = parse_servers(list, nodes);
+
+	free(list);
+	return result;
+}
+
 int resolve_servers_set(struct ares_channeldata *channel, const char *servers)
 {
 	struct ares_addr_port_node nodes[SERVERS_MAX] = {0};
