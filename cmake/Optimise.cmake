@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Release only: LTO where the compiler can do it, unused sections dropped, relocations packed (a
-# position-independent program of ours has thousands, of 24 bytes each; glibc 2.36 reads them).
+# Release only (its preset says -Os, adit_library() -O2 for the data path): LTO where the compiler
+# can do it, unused sections dropped, relocations packed (a position-independent program of ours has
+# thousands, of 24 bytes each; glibc 2.36 reads them).
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ADIT_SANITIZE)
 	include(CheckIPOSupported)
 	include(CheckLinkerFlag)
