@@ -51,7 +51,7 @@ struct agent_service {
 	bool told;  /* the first state was */
 	uv_timer_t ready_timer;
 	uv_timer_t watchdog;
-	uv_timer_t sweep; /* of idle control clients */
+	uv_timer_t sweep; /* of idle control clients, and of memory after a peak */
 	bool save_failed; /* and was logged */
 };
 

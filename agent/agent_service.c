@@ -121,6 +121,7 @@ static void sweep_cb(uv_timer_t *timer)
 	struct agent *a = timer->data;
 
 	ctrl_server_sweep(a->ctrl, uv_now(&a->uv));
+	origins_tidy(a->origins);
 }
 
 void agent_service_start(struct agent *a)

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/heap_peak.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "wire/h2_session.h"
@@ -35,6 +36,7 @@ struct origins {
 	struct io_loop *loop;
 	struct list flows;
 	size_t n_flows;
+	struct heap_peak peak; /* of them */
 	void (*on_ended)(void *ctx);
 	void *ctx;
 };
@@ -76,6 +78,11 @@ struct origins *origins_new(struct io_loop *loop, void (*on_ended)(void *ctx), v
 size_t origins_count(const struct origins *o)
 {
 	return o->n_flows;
+}
+
+void origins_tidy(struct origins *o)
+{
+	(void)heap_peak_fall(&o->peak, o->n_flows);
 }
 
 /* ---- the end ---- */
@@ -289,7 +296,7 @@ static struct flow *new_flow(struct origins *o, const struct origin_request *req
 	f->target = req->target;
 	f->conn_index = req->conn_index;
 	list_append(&o->flows, &f->node);
-	o->n_flows++;
+	heap_peak_rise(&o->peak, ++o->n_flows);
 	return f;
 }
 

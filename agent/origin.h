@@ -48,5 +48,8 @@ void origins_open(struct origins *o, const struct origin_request *req);
 /* Resets every flow. */
 void origins_abort_all(struct origins *o);
 
+/* To be called now and then: gives memory back after many flows have ended. */
+void origins_tidy(struct origins *o);
+
 /* Flows that are dialling or relaying. */
 size_t origins_count(const struct origins *o);

@@ -98,6 +98,7 @@ void edge_tick_cb(uv_timer_t *timer)
 	expire_holds(e, now_ms);
 	listener_tick(e->listener);
 	ctrl_server_sweep(e->ctrl, uv_now(e->uv));
+	(void)heap_peak_fall(&e->flows_peak, e->n_flows);
 	edge_certificate_check(e, now_ms);
 	if (!e->is_ready && e->drain_until_ms == 0)
 		edge_tell_ready(e);

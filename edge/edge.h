@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/heap_peak.h"
 #include "base/list.h"
 #include "edge/admin.h"
 #include "edge/edge_settings.h"
@@ -68,6 +69,8 @@ struct edge {
 	struct list connections; /* links of agents */
 	struct list clients;	 /* links of clients */
 	struct list flows;
+	size_t n_flows;
+	struct heap_peak flows_peak;
 	struct list feeds;	 /* routes feeds of clients (ingress_routes.h) */
 	struct list stale_feeds; /* of these, whose next batch has to be found */
 	struct list holds;

@@ -64,6 +64,7 @@ static void flow_free(struct flow *f)
 	leave_connection(f);
 	list_remove(&f->node);
 	drop_early(f);
+	f->edge->n_flows--;
 	free(f);
 }
 
@@ -420,6 +421,7 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 	buf_init(&f->early, edge_client_limits.stream_window_bytes);
 	list_init(&f->by_connection);
 	list_append(&e->flows, &f->node);
+	heap_peak_rise(&e->flows_peak, ++e->n_flows);
 	h2_stream_set_events(stream, &client_events, f);
 	if (!open_somewhere(f))
 		refuse(f, f->failure);
