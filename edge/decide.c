@@ -87,12 +87,13 @@ static enum stream_error find_way(const struct edge_model *m, struct decision *d
 {
 	const struct route *r = edge_model_route_to(m, &d->vnet, &d->destination.ip);
 	enum decision_layer granted = d->layer;
+	struct uuid connectors[EDGE_CONNECTORS_MAX];
 
 	d->layer = DECISION_LAYER_ROUTE;
 	if (!r)
 		return STREAM_ERROR_NO_ROUTE;
 	d->route = *r;
-	d->n_connectors = edge_route_connectors(m, r, d->connectors);
+	d->n_connectors = edge_route_connectors(m, r, connectors);
 	if (d->n_connectors == 0)
 		return STREAM_ERROR_CONNECTOR_DOWN;
 	d->layer = granted;

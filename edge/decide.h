@@ -42,8 +42,8 @@ struct decision {
 	struct uuid policy_id;
 	struct prefix grant; /* the one that covers it; family 0: none, or not asked */
 	struct route route;  /* the matched one; set when allowed or CONNECTOR_DOWN */
-	struct uuid connectors[EDGE_CONNECTORS_MAX]; /* live ones that serve it (client ids) */
-	size_t n_connectors;			     /* > 0 when allowed */
+	size_t n_connectors; /* live ones that serve it: edge_route_connectors(); > 0 when allowed
+			      */
 };
 
 /*

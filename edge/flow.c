@@ -53,18 +53,24 @@ void flow_lose_connection(struct flow *f)
 	f->connection = NULL;
 }
 
-static void drop_early(struct flow *f)
+static void end_dial(struct flow *f)
 {
-	io_loop_unbuffered(f->edge->io, buf_len(&f->early));
-	buf_deinit(&f->early);
+	struct flow_dial *d = steal_ptr(f->dial);
+
+	if (!d)
+		return;
+	io_loop_unbuffered(f->edge->io, buf_len(&d->early));
+	buf_deinit(&d->early);
+	free(d);
 }
 
 static void flow_free(struct flow *f)
 {
 	leave_connection(f);
 	list_remove(&f->node);
-	drop_early(f);
+	end_dial(f);
 	f->edge->n_flows--;
+	free(f->cut_reason);
 	free(f);
 }
 
@@ -89,13 +95,13 @@ static void log_flow(const struct flow *f, bool is_end, const char *result, uint
 		edge_model_tunnel_by_id(f->edge->model, &f->decision.route.tunnel);
 	char destination[ENDPOINT_TEXT_MAX];
 
-	if (*f->cut_reason)
+	if (f->cut_reason)
 		result = f->cut_reason;
 	log_info(is_end ? "stream ended" : "stream refused", log_text("client", f->client_name),
 		 log_text("protocol", transport_name(f->decision.transport)),
 		 log_text("destination", decision_destination(&f->decision, destination)),
 		 log_text("tunnel", tunnel ? tunnel->name : NULL),
-		 log_text("connection", f->n_tried > 0 ? f->connection_id : NULL),
+		 log_text("connection", *f->connection_id ? f->connection_id : NULL),
 		 log_text("result", result), log_int("bytes_up", (int64_t)bytes_up),
 		 log_int("bytes_down", (int64_t)bytes_down),
 		 log_int("duration_ms", (int64_t)(clock_boot_ms() - f->started_ms)));
@@ -140,7 +146,8 @@ static void refuse(struct flow *f, enum stream_error error)
 
 void flow_cut(struct flow *f, enum stream_error error, const char *why)
 {
-	snprintf(f->cut_reason, sizeof(f->cut_reason), "%s", why);
+	free(f->cut_reason);
+	f->cut_reason = xstrdup(why);
 	if (f->state == FLOW_STATE_RELAYING)
 		relay_abort(f->relay);
 	else
@@ -149,7 +156,7 @@ void flow_cut(struct flow *f, enum stream_error error, const char *why)
 
 void flow_tick(struct flow *f, uint64_t now_ms)
 {
-	if (f->state == FLOW_STATE_DIALLING && now_ms >= f->deadline_ms)
+	if (f->state == FLOW_STATE_DIALLING && now_ms >= f->dial->deadline_ms)
 		refuse(f, STREAM_ERROR_TIMEOUT);
 }
 
@@ -195,8 +202,9 @@ static void start_relay(struct flow *f)
 		return;
 	}
 	f->state = FLOW_STATE_RELAYING;
-	r = relay_preload_a(f->relay, buf_peek(&f->early), buf_len(&f->early), f->client_ended);
-	drop_early(f);
+	r = relay_preload_a(f->relay, buf_peek(&f->dial->early), buf_len(&f->dial->early),
+			    f->dial->client_ended);
+	end_dial(f);
 	f->client_stream = NULL;
 	f->agent_stream = NULL;
 	if (r < 0)
@@ -249,8 +257,8 @@ static void agent_on_response(void *ctx, struct h2_stream *stream UNUSED,
 		return;
 	}
 	/* That process takes no more streams, on none of its connections. */
-	f->failure = STREAM_ERROR_DRAINING;
-	f->leaving[f->n_leaving++] = f->connection->entry.connector;
+	f->dial->failure = STREAM_ERROR_DRAINING;
+	f->dial->leaving[f->dial->n_leaving++] = f->connection->entry.connector;
 	drop_agent_stream(f);
 	try_next(f);
 }
@@ -276,10 +284,10 @@ static struct connection *pick_connection(struct flow *f)
 {
 	const struct registry_query query = {
 		.tunnel = &f->decision.route.tunnel,
-		.connectors = f->decision.connectors,
-		.n_connectors = f->decision.n_connectors,
-		.tried = f->tried,
-		.n_tried = f->n_tried,
+		.connectors = f->dial->connectors,
+		.n_connectors = f->dial->n_connectors,
+		.tried = f->dial->tried,
+		.n_tried = f->dial->n_tried,
 		.datagrams = f->decision.transport != TRANSPORT_TCP,
 	};
 
@@ -302,11 +310,23 @@ static int open_agent_stream(struct flow *f, struct connection *c)
 
 static bool is_leaving(const struct flow *f, const struct uuid *connector)
 {
-	for (size_t i = 0; i < f->n_leaving; i++) {
-		if (uuid_equal(&f->leaving[i], connector))
+	for (size_t i = 0; i < f->dial->n_leaving; i++) {
+		if (uuid_equal(&f->dial->leaving[i], connector))
 			return true;
 	}
 	return false;
+}
+
+static void find_connectors(struct flow *f)
+{
+	struct flow_dial *d = f->dial;
+	size_t n_all = edge_route_connectors(f->edge->model, &f->decision.route, d->connectors);
+
+	d->n_connectors = 0;
+	for (size_t i = 0; i < n_all; i++) {
+		if (!is_leaving(f, &d->connectors[i]))
+			d->connectors[d->n_connectors++] = d->connectors[i];
+	}
 }
 
 /* Grants, routes and processes may have changed since the last try. */
@@ -316,43 +336,38 @@ static enum stream_error decide_again(struct flow *f)
 	struct endpoint destination = f->decision.destination;
 	struct decision *d = &f->decision;
 	char network[UUID_TEXT_MAX];
-	size_t n = 0;
 
 	if (!client)
 		return STREAM_ERROR_UNAUTHENTICATED;
 	uuid_format(&d->vnet, network);
 	if (decide(f->edge->model, client, network, &destination, d->transport, d) !=
 	    STREAM_ERROR_NONE)
-		return d->reason == STREAM_ERROR_CONNECTOR_DOWN ? f->failure : d->reason;
-	for (size_t i = 0; i < d->n_connectors; i++) {
-		if (!is_leaving(f, &d->connectors[i]))
-			d->connectors[n++] = d->connectors[i];
-	}
-	d->n_connectors = n;
+		return d->reason == STREAM_ERROR_CONNECTOR_DOWN ? f->dial->failure : d->reason;
+	find_connectors(f);
 	return STREAM_ERROR_NONE;
 }
 
 /* Opens a stream on the next connection. False: no other is left. */
 static bool open_somewhere(struct flow *f)
 {
-	while (f->n_tried < FLOW_TRIES_MAX) {
+	while (f->dial->n_tried < FLOW_TRIES_MAX) {
 		struct connection *c = pick_connection(f);
 		int r;
 
 		if (!c)
 			break;
-		f->tried[f->n_tried++] = c->entry.serial;
+		f->dial->tried[f->dial->n_tried++] = c->entry.serial;
 		memcpy(f->connection_id, c->id_text, sizeof(f->connection_id));
 		r = open_agent_stream(f, c);
 		if (r == 0)
 			return true;
 		if (r == H2_E_LIMIT)
-			f->failure = STREAM_ERROR_LIMIT;
+			f->dial->failure = STREAM_ERROR_LIMIT;
 		else
 			connection_cant_open(c);
 	}
-	if (f->n_tried == 0)
-		f->failure = flow_request_why_nobody(f);
+	if (f->dial->n_tried == 0)
+		f->dial->failure = flow_request_why_nobody(f);
 	return false;
 }
 
@@ -365,7 +380,7 @@ static void try_next(struct flow *f)
 	if (error != STREAM_ERROR_NONE)
 		refuse(f, error);
 	else if (!open_somewhere(f))
-		refuse(f, f->failure);
+		refuse(f, f->dial->failure);
 }
 
 /* ---- the client's stream, until the answer ---- */
@@ -375,7 +390,7 @@ static void client_on_data(void *ctx, struct h2_stream *stream UNUSED, const uin
 {
 	struct flow *f = ctx;
 
-	if (buf_append(&f->early, data, n) == 0)
+	if (buf_append(&f->dial->early, data, n) == 0)
 		io_loop_buffered(f->edge->io, n);
 	else
 		flow_cut(f, STREAM_ERROR_LIMIT, "too many bytes before the answer");
@@ -385,7 +400,7 @@ static void client_on_eof(void *ctx, struct h2_stream *stream UNUSED)
 {
 	struct flow *f = ctx;
 
-	f->client_ended = true;
+	f->dial->client_ended = true;
 }
 
 static void client_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code UNUSED)
@@ -409,6 +424,7 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 {
 	struct flow *f = xnew(struct flow);
 
+	f->dial = xnew(struct flow_dial);
 	f->edge = e;
 	f->client_stream = stream;
 	f->client = client->id;
@@ -416,13 +432,14 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 	snprintf(f->token_id, sizeof(f->token_id), "%s", token_id);
 	f->decision = *decision;
 	f->started_ms = clock_boot_ms();
-	f->deadline_ms = f->started_ms + DIAL_MS;
-	f->failure = STREAM_ERROR_CONNECTOR_DOWN;
-	buf_init(&f->early, edge_client_limits.stream_window_bytes);
+	f->dial->deadline_ms = f->started_ms + DIAL_MS;
+	f->dial->failure = STREAM_ERROR_CONNECTOR_DOWN;
+	buf_init(&f->dial->early, edge_client_limits.stream_window_bytes);
 	list_init(&f->by_connection);
 	list_append(&e->flows, &f->node);
 	heap_peak_rise(&e->flows_peak, ++e->n_flows);
 	h2_stream_set_events(stream, &client_events, f);
+	find_connectors(f);
 	if (!open_somewhere(f))
-		refuse(f, f->failure);
+		refuse(f, f->dial->failure);
 }

@@ -16,6 +16,7 @@
  * most a TCP connection by then. A flow owns neither stream: either may end first.
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +41,20 @@ enum flow_state {
 
 #define FLOW_WHY_MAX 96 /* "blocked by policy NAME" and NUL */
 
+/* Of DIALLING only: thousands of flows may idle in their relays. */
+struct flow_dial {
+	struct buf early; /* from the client, before the answer; counted in the budget */
+	bool client_ended;
+	uint64_t tried[FLOW_TRIES_MAX]; /* serials of connections */
+	size_t n_tried;
+	struct uuid leaving[FLOW_TRIES_MAX]; /* connectors that said they drain */
+	size_t n_leaving;
+	struct uuid connectors[EDGE_CONNECTORS_MAX]; /* that serve the route, but those */
+	size_t n_connectors;
+	enum stream_error failure; /* what the client hears when nobody is left */
+	uint64_t deadline_ms;	   /* boot clock, for the agent's answer */
+};
+
 struct flow {
 	struct list node;	   /* in edge.flows */
 	struct list by_connection; /* in connection.flows */
@@ -54,17 +69,12 @@ struct flow {
 	char client_name[EDGE_NAME_MAX];
 	char token_id[EDGE_KEY_ID_MAX];
 	struct decision decision;
-	struct buf early; /* from the client, before the answer; counted in the budget */
-	bool client_ended;
-	uint64_t tried[FLOW_TRIES_MAX]; /* serials of connections */
-	size_t n_tried;
-	struct uuid leaving[FLOW_TRIES_MAX]; /* connectors that said they drain */
-	size_t n_leaving;
-	enum stream_error failure;     /* what the client hears when nobody is left */
-	char cut_reason[FLOW_WHY_MAX]; /* why flow_cut() was called, or "" */
-	uint64_t deadline_ms;	       /* boot clock, for the agent's answer */
+	struct flow_dial *dial; /* NULL: relaying */
+	char *cut_reason;	/* why flow_cut() was called, or NULL */
 	uint64_t started_ms;
 };
+
+static_assert(sizeof(struct flow) <= 512, "thousands of them idle");
 
 /* Carries @stream, an allowed request of @client; @token_id: the token that opened it. */
 void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client *client,

@@ -94,7 +94,7 @@ struct census {
 	bool may_come;
 };
 
-static bool is_candidate(const struct decision *d, const struct registry_entry *e)
+static bool is_candidate(const struct flow_dial *d, const struct registry_entry *e)
 {
 	for (size_t i = 0; e->accepts && i < d->n_connectors; i++) {
 		if (uuid_equal(&e->connector, &d->connectors[i]))
@@ -108,7 +108,7 @@ static void count(void *ctx, struct registry_entry *e)
 	const struct connection *c = connection_of_entry(e);
 	struct census *census = ctx;
 
-	if (!is_candidate(&census->flow->decision, e))
+	if (!is_candidate(census->flow->dial, e))
 		return;
 	census->has_any = true;
 	if (c->is_adit && clock_boot_ms() < c->opened_ms + SETTINGS_GRACE_MS)
@@ -120,7 +120,7 @@ enum stream_error flow_request_why_nobody(const struct flow *f)
 	struct census census = {.flow = f};
 
 	if (f->decision.transport == TRANSPORT_TCP)
-		return f->failure;
+		return f->dial->failure;
 	registry_each(f->edge->registry, &f->decision.route.tunnel, count, &census);
-	return census.has_any && !census.may_come ? STREAM_ERROR_UNSUPPORTED : f->failure;
+	return census.has_any && !census.may_come ? STREAM_ERROR_UNSUPPORTED : f->dial->failure;
 }
