@@ -12,3 +12,9 @@ int netlink_route_get(const struct ip_addr *ip UNUSED, struct netlink_path *path
 {
 	return -EOPNOTSUPP;
 }
+
+/* Nobody was asked, so nobody said it. */
+bool netlink_says_no_route(int r UNUSED)
+{
+	return false;
+}
