@@ -26,15 +26,14 @@
  *
  * Streams: far above what an agent's descriptors (two per flow at most) allow, so that the
  *   limit that is met first has a name: max-active-flows or EMFILE.
- * Windows: 1 MiB carries 80 Mbit/s over 100 ms; sixteen stalled streams of it don't yet
- *   fill the connection's, and RPC goes on meanwhile.
+ * Windows: these are where they start; the link makes them grow.
  * Resets: an edge whose clients give up early resets many short streams; stock agents
  *   don't count them at all, nghttp2's 1000 and 33/s would cut such an edge off.
  */
 static const struct h2_limits limits = {
 	.max_streams = 16384,
 	.stream_window_bytes = 1024 * 1024,
-	.conn_window_bytes = 16 * 1024 * 1024,
+	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
 	.max_frame_bytes = 16384,
 	.resets_burst = 20000,

@@ -29,7 +29,7 @@
 #include "wire/io_loop.h"
 #include "wire/tcp_socket.h"
 
-/* No stream window of ours is larger (wire/h2_session.h grows none): more is a broken peer. */
+/* No stream window of ours is ever larger: more is a broken peer. */
 #define EARLY_BYTES_MAX (16 * 1024 * 1024)
 
 struct origins {
@@ -157,14 +157,6 @@ static void relay_ended(void *ctx, const struct relay_result *result)
 }
 
 /* Takes the early bytes over. */
-static int preload(struct flow *f)
-{
-	const struct dial *d = f->dial;
-
-	return relay_preload_b(f->relay, buf_peek(&d->early), buf_len(&d->early),
-			       h2_stream_peer_ended(d->stream));
-}
-
 static void start_relay(struct flow *f)
 {
 	struct dial *d = f->dial;
@@ -186,8 +178,7 @@ static void start_relay(struct flow *f)
 		end_flow(f);
 		return;
 	}
-	if (preload(f) < 0)
-		relay_abort(f->relay);
+	relay_preload_b(f->relay, &d->early, h2_stream_peer_ended(d->stream));
 	end_dial(f);
 }
 

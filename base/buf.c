@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,16 @@ int buf_append(struct buf *b, const void *data, size_t n)
 	memcpy(b->data + b->head + b->len, data, n);
 	b->len += n;
 	return 0;
+}
+
+void buf_move(struct buf *to, struct buf *from)
+{
+	size_t max = to->max;
+
+	assert(to->len == 0 && from->len <= max && to->is_secret == from->is_secret);
+	*to = *from;
+	to->max = max;
+	*from = (struct buf){.max = from->max, .is_secret = from->is_secret};
 }
 
 void buf_consume(struct buf *b, size_t n)

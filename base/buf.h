@@ -50,6 +50,9 @@ static inline bool buf_is_empty(const struct buf *b)
 	return b->len == 0;
 }
 
+/* All of @from becomes @to's, which must be empty and keeps its maximum; @from is empty after. */
+void buf_move(struct buf *to, struct buf *from);
+
 /* Drops @n bytes at the front; @n must not exceed buf_len(). */
 void buf_consume(struct buf *b, size_t n);
 

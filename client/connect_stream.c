@@ -167,9 +167,7 @@ int connect_stream_join(struct connect_stream *cs, int in_fd, int out_fd, relay_
 		connect_stream_free(cs);
 		return r;
 	}
-	r = relay_preload_b(relay, buf_peek(&cs->early), buf_len(&cs->early), cs->peer_ended);
-	if (r < 0)
-		relay_abort(relay);
+	relay_preload_b(relay, &cs->early, cs->peer_ended);
 	connect_stream_free(cs);
 	*relayp = relay;
 	return 0;

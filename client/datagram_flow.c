@@ -318,7 +318,8 @@ static int keep_early(struct datagram_flow *f, const uint8_t *data, size_t n)
 {
 	uint32_t length = (uint32_t)n;
 
-	if (f->n_early == DATAGRAM_FLOW_EARLY_N || budget_is_over(&f->loop->budget) ||
+	if (f->n_early == DATAGRAM_FLOW_EARLY_N ||
+	    !budget_has_room(&f->loop->budget, LENGTH_LEN + n) ||
 	    buf_reserve(&f->early, LENGTH_LEN + n) < 0) {
 		f->n_dropped++;
 		return -ENOBUFS;

@@ -21,13 +21,13 @@
 #include "wire/resolve.h"
 
 /*
- * What we accept from the edge. Streams: none, we open them. Windows: 4 MiB carry
- * 320 Mbit/s over 100 ms; four stalled streams don't yet stop a fifth.
+ * What we accept from the edge. Streams: none, we open them. Windows: where they start; the link
+ * makes them grow.
  */
 static const struct h2_limits limits = {
 	.max_streams = 0,
-	.stream_window_bytes = 4 * 1024 * 1024,
-	.conn_window_bytes = 16 * 1024 * 1024,
+	.stream_window_bytes = 1024 * 1024,
+	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
 	.max_frame_bytes = 16384,
 	.resets_burst = 1000,

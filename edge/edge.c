@@ -26,8 +26,8 @@
 #include "edge/listener.h"
 
 /*
- * Windows start at 1 MiB per stream and per connection: enough for 80 Mbit/s over 100 ms.
- * Connection credit returns at once, so one full stream doesn't stop the others.
+ * Windows start at 1 MiB per stream and per connection, and the link makes them grow. Connection
+ * credit returns at once, so one full stream doesn't stop the others.
  */
 const struct h2_limits edge_agent_limits = {
 	.stream_window_bytes = EDGE_WINDOW_BYTES,

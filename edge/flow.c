@@ -202,13 +202,10 @@ static void start_relay(struct flow *f)
 		return;
 	}
 	f->state = FLOW_STATE_RELAYING;
-	r = relay_preload_a(f->relay, buf_peek(&f->dial->early), buf_len(&f->dial->early),
-			    f->dial->client_ended);
+	relay_preload_a(f->relay, &f->dial->early, f->dial->client_ended);
 	end_dial(f);
 	f->client_stream = NULL;
 	f->agent_stream = NULL;
-	if (r < 0)
-		relay_abort(f->relay);
 }
 
 /* ---- the agent's stream, until the answer ---- */

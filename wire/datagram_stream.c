@@ -198,7 +198,8 @@ static int queue_capsule(struct datagram_stream *ds, const uint8_t *head, size_t
 {
 	if (!ds->stream)
 		return -ENOTCONN;
-	if (budget_is_over(&ds->loop->budget) || buf_reserve(&ds->queue, n_head + n) < 0) {
+	if (!budget_has_room(&ds->loop->budget, n_head + n) ||
+	    buf_reserve(&ds->queue, n_head + n) < 0) {
 		ds->stats.n_dropped++;
 		return -ENOBUFS;
 	}

@@ -68,8 +68,9 @@ struct h2_session {
 		uint8_t *bytes;
 		size_t cap;
 		size_t len;
-	} out;			    /* of the running pull */
-	size_t conn_withheld_bytes; /* received and held back by the budget */
+	} out;			     /* of the running pull */
+	size_t conn_withheld_bytes;  /* received and held back by the budget */
+	uint32_t grown_stream_bytes; /* what a stream's window grows to when it gives credit */
 	struct h2_bucket resets;
 	struct h2_bucket nuisance;
 	char error_text[160];
@@ -98,6 +99,7 @@ struct h2_stream {
 	struct h2_headers *hdrs; /* being received */
 	size_t owed_bytes;	 /* taken by the far side, credit not yet announced */
 	uint32_t in_flight_max;	 /* 0: as much as the peer's window allows */
+	uint32_t window_bytes;	 /* our receive window */
 	int32_t id;
 	unsigned int bits;
 };

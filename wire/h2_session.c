@@ -118,6 +118,7 @@ int h2_session_new(struct h2_session **sessionp, enum h2_role role, const struct
 	assert(role == H2_ROLE_ACCEPTOR || !limits->enable_connect_protocol);
 	s->role = role;
 	s->limits = *limits;
+	s->grown_stream_bytes = limits->stream_window_bytes;
 	s->events = events;
 	s->ctx = ctx;
 	list_init(&s->streams);
@@ -221,6 +222,18 @@ void h2_session_credit(struct h2_session *s)
 
 	if (owed > 0 && owed >= s->limits.conn_window_bytes / H2_WINDOW_UPDATE_SHARE)
 		(void)nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)owed);
+}
+
+void h2_session_grow_windows(struct h2_session *s, uint32_t stream_bytes, uint32_t conn_bytes)
+{
+	if (stream_bytes > s->grown_stream_bytes)
+		s->grown_stream_bytes = stream_bytes;
+	if (conn_bytes <= s->limits.conn_window_bytes)
+		return;
+	if (nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, 0,
+						  (int32_t)conn_bytes) == 0)
+		s->limits.conn_window_bytes = conn_bytes;
+	h2_session_touch(s);
 }
 
 void h2_session_release_credit(struct h2_session *s)

@@ -53,8 +53,8 @@ enum h2_code {
 
 struct h2_limits {
 	uint32_t max_streams;	      /* concurrent, opened by the peer; 0 for an opener */
-	uint32_t stream_window_bytes; /* our receive credit per stream */
-	uint32_t conn_window_bytes;   /* our receive credit for the connection */
+	uint32_t stream_window_bytes; /* our receive credit per stream, at its start */
+	uint32_t conn_window_bytes;   /* our receive credit for the connection, at its start */
 	uint32_t header_list_bytes;   /* accepted per header list, after HPACK */
 	uint32_t max_frame_bytes;     /* largest frame that we accept, 16384 or more */
 	uint32_t resets_burst;	      /* RST_STREAM from the peer at once ... */
@@ -111,6 +111,12 @@ NODISCARD int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, si
 
 /* The clock for rate limits: call before a feed. Until then time stands still at 0. */
 void h2_session_set_now(struct h2_session *s, uint64_t now_ms);
+
+/*
+ * Larger receive windows: the connection's at once, a stream's with the next credit that it gives,
+ * so that those of streams that nobody reads stay as they are. Nothing shrinks.
+ */
+void h2_session_grow_windows(struct h2_session *s, uint32_t stream_bytes, uint32_t conn_bytes);
 
 /* Withheld connection credit is given back now. */
 void h2_session_release_credit(struct h2_session *s);

@@ -93,6 +93,7 @@ struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id)
 
 	st->session = s;
 	st->id = id;
+	st->window_bytes = s->limits.stream_window_bytes;
 	list_init(&st->touched);
 	list_init(&st->starved);
 	list_append(&s->streams, &st->node);
@@ -306,6 +307,17 @@ bool h2_stream_is_waiting(const struct h2_stream *st)
 	return (st->bits & H2_STREAM_WAITING) != 0;
 }
 
+/* This reader keeps up: it gets what the path has turned out to need. */
+static void grow_window(struct h2_stream *st)
+{
+	struct h2_session *s = st->session;
+
+	if (st->window_bytes >= s->grown_stream_bytes)
+		return;
+	st->owed_bytes += s->grown_stream_bytes - st->window_bytes;
+	st->window_bytes = s->grown_stream_bytes;
+}
+
 void h2_stream_credit(struct h2_stream *st, size_t n)
 {
 	struct h2_session *s = st->session;
@@ -313,8 +325,10 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 	st->owed_bytes += n;
 	if (st->bits & (H2_STREAM_PEER_ENDED | H2_STREAM_RESET))
 		return;
-	if (st->owed_bytes < s->limits.stream_window_bytes / H2_WINDOW_UPDATE_SHARE)
+	/* The share of what the peer knows: one of a larger window might never be reached. */
+	if (st->owed_bytes < st->window_bytes / H2_WINDOW_UPDATE_SHARE)
 		return;
+	grow_window(st);
 	if (nghttp2_submit_window_update(s->ng, NGHTTP2_FLAG_NONE, st->id,
 					 (int32_t)st->owed_bytes) == 0)
 		st->owed_bytes = 0;

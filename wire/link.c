@@ -200,7 +200,7 @@ void link_finish(struct link *l)
 	io_task_cancel(&l->end);
 	io_task_cancel(&l->relief);
 	l->session = h2_session_free(l->session);
-	budget_revoke(&l->loop->budget, l->granted_bytes);
+	link_window_close(l);
 	uv_close((uv_handle_t *)&l->poll, link_closed_cb);
 	uv_close((uv_handle_t *)&l->timer, link_closed_cb);
 	/* uv has let go of the descriptor in uv_close(). */
@@ -282,6 +282,8 @@ static void session_on_ping_ack(void *ctx, uint64_t opaque)
 {
 	struct link *l = ctx;
 
+	if (link_window_pong(l, opaque))
+		return;
 	/* An answer to anything but our last question is not counted. */
 	if (opaque != l->ping_us || l->liveness.ping_sent_ms == 0)
 		return;
@@ -298,14 +300,9 @@ static void session_on_output(void *ctx)
 		io_task_post(l->loop, &l->flush);
 }
 
-static bool session_on_received(void *ctx, size_t n UNUSED)
+static bool session_on_received(void *ctx, size_t n)
 {
-	struct link *l = ctx;
-
-	if (!budget_is_over(&l->loop->budget))
-		return true;
-	io_loop_await_relief(l->loop, &l->relief);
-	return false;
+	return link_window_received(ctx, n);
 }
 
 static const struct h2_session_events session_events = {
@@ -319,10 +316,7 @@ static const struct h2_session_events session_events = {
 
 static void run_relief(struct io_task *task)
 {
-	struct link *l = container_of(task, struct link, relief);
-
-	if (l->session)
-		h2_session_release_credit(l->session);
+	link_window_relieve(container_of(task, struct link, relief));
 }
 
 /* ---- making ---- */
@@ -432,15 +426,15 @@ void link_secured(struct link *l)
 int link_start(struct link *l, enum h2_role role, const struct h2_limits *limits,
 	       enum liveness_mode liveness)
 {
+	struct h2_limits granted = *limits;
 	int r;
 
-	if (!budget_grant(&l->loop->budget, limits->conn_window_bytes)) {
+	if (!link_window_open(l, &granted)) {
 		link_keep_error(l, "its window would not fit the buffer budget");
 		link_close(l, LINK_END_LIMIT);
 		return -ENOBUFS;
 	}
-	l->granted_bytes = limits->conn_window_bytes;
-	r = h2_session_new(&l->session, role, limits, &session_events, l);
+	r = h2_session_new(&l->session, role, &granted, &session_events, l);
 	if (r < 0) {
 		link_close(l, LINK_END_INTERNAL);
 		return r;

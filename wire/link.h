@@ -82,7 +82,11 @@ NODISCARD int link_adopt(struct link **linkp, struct io_loop *loop, struct tls_c
 /* Hands the link over: @events and @ctx from now on. Meant for on_secure of a listener. */
 void link_set_owner(struct link *l, const struct link_events *events, void *ctx);
 
-/* From on_secure: who opens streams, what we accept, who pings. 0 or -errno (the link closes). */
+/*
+ * From on_secure: who opens streams, what we accept, who pings. 0 or -errno (the link closes).
+ * Windows begin as @limits have them, if the budget allows that much, and grow with what the path
+ * turns out to hold.
+ */
 int link_start(struct link *l, enum h2_role role, const struct h2_limits *limits,
 	       enum liveness_mode liveness);
 

@@ -152,6 +152,7 @@ static void feed(struct link *l, size_t n)
 	link_heard(l, now_ms);
 	h2_session_set_now(l->session, now_ms);
 	r = h2_session_feed(l->session, l->loop->rx, n);
+	link_window_fed(l);
 	if (r == 0)
 		return;
 	link_keep_error(l, r == H2_E_PEER ? h2_session_error_text(l->session) : strerror(-r));

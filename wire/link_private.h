@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include "wire/bdp.h"
 #include "wire/io_loop.h"
 #include "wire/link.h"
 #include "wire/tls.h"
@@ -50,9 +51,13 @@ struct link {
 	struct endpoint peer;
 	struct endpoint local;
 	char *server_name;
-	uint32_t granted_bytes;	   /* connection window, counted in the loop's budget */
-	uint64_t ping_us;	   /* opaque value of the last PING: when it was sent */
-	unsigned int n_last_pulls; /* of the session, that a goodbye may still make */
+	uint32_t granted_bytes;	      /* connection window, counted in the loop's budget */
+	uint32_t stream_window_bytes; /* what streams may grow to by now ... */
+	uint32_t stream_window_max;   /* ... and ever */
+	struct bdp bdp;		      /* of the connection window */
+	uint64_t measure_us;	      /* when the last measuring PING was sent */
+	uint64_t ping_us;	      /* opaque value of the last PING: when it was sent */
+	unsigned int n_last_pulls;    /* of the session, that a goodbye may still make */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	enum link_end why;
@@ -70,6 +75,23 @@ void link_heard(struct link *l, uint64_t now_ms);
 void link_secured(struct link *l);
 /* Everything is closed now: handles, descriptor, on_closed. */
 void link_finish(struct link *l);
+
+/* ---- link_window.c ---- */
+
+#define LINK_STREAM_WINDOW_MAX (16u * 1024 * 1024)
+#define LINK_CONN_WINDOW_MAX   (32u * 1024 * 1024)
+
+/* Asks the budget for the connection's window, which may come out smaller. False: refused. */
+bool link_window_open(struct link *l, struct h2_limits *limits);
+void link_window_close(struct link *l);
+/* @n bytes of DATA. True: their connection credit may go back at once. */
+bool link_window_received(struct link *l, size_t n);
+/* After each feed. */
+void link_window_fed(struct link *l);
+/* The budget has room again: withheld credit goes back. */
+void link_window_relieve(struct link *l);
+/* An answer to a PING. False: not to one that measures. */
+bool link_window_pong(struct link *l, uint64_t opaque);
 
 /* ---- link_io.c ---- */
 

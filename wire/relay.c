@@ -344,24 +344,22 @@ int relay_new_streams(struct relay **relayp, struct io_loop *loop, struct h2_str
 	return 0;
 }
 
-static int preload(struct relay_side *side, const void *data, size_t n, int ended)
+static void preload(struct relay_side *side, struct buf *early, bool ended)
 {
-	int r = n > 0 ? relay_keep(side, data, n) : 0;
-
+	buf_move(&side->queue, early);
 	if (ended)
 		side->bits |= SIDE_IN_ENDED;
 	relay_post(side->relay);
-	return r;
 }
 
-int relay_preload_a(struct relay *r, const void *data, size_t n, int ended)
+void relay_preload_a(struct relay *r, struct buf *early, bool ended)
 {
-	return preload(&r->a, data, n, ended);
+	preload(&r->a, early, ended);
 }
 
-int relay_preload_b(struct relay *r, const void *data, size_t n, int ended)
+void relay_preload_b(struct relay *r, struct buf *early, bool ended)
 {
-	return preload(&r->b, data, n, ended);
+	preload(&r->b, early, ended);
 }
 
 void relay_abort(struct relay *r)

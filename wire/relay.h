@@ -18,12 +18,14 @@
  *     back until the agent has ended or the client is gone.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
 #include "wire/proto.h"
 
+struct buf;
 struct h2_stream;
 struct io_loop;
 struct relay;
@@ -70,10 +72,13 @@ NODISCARD int relay_new_streams(struct relay **relayp, struct io_loop *loop, str
 				struct h2_stream *b, enum relay_mode b_mode, relay_done done,
 				void *ctx);
 
-/* Bytes (and the end) that arrived on the stream before the relay existed; copied,
- * at most one window, credited when the far side took them. */
-int relay_preload_b(struct relay *r, const void *data, size_t n, int ended);
-int relay_preload_a(struct relay *r, const void *data, size_t n, int ended);
+/*
+ * Bytes (and the end) that arrived on the stream before the relay existed, before anything else is
+ * done with it: @early is emptied, what it held is counted in the loop's budget already, and
+ * credited when the far side took it.
+ */
+void relay_preload_b(struct relay *r, struct buf *early, bool ended);
+void relay_preload_a(struct relay *r, struct buf *early, bool ended);
 
 /* Ends both sides at once (reset); done is called from a task. */
 void relay_abort(struct relay *r);

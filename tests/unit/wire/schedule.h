@@ -18,10 +18,11 @@
 
 #include "wire/h2_private.h"
 
-#define SCHEDULE_STREAMS   6
-#define SCHEDULE_OUT_BYTES (96 * 1024)
-#define SCHEDULE_PIPE	   (512 * 1024)
-#define SCHEDULE_BODY_MAX  300000
+#define SCHEDULE_STREAMS    6
+#define SCHEDULE_OUT_BYTES  (96 * 1024)
+#define SCHEDULE_PIPE	    (512 * 1024)
+#define SCHEDULE_BODY_MAX   300000
+#define SCHEDULE_WINDOW_MAX (8u << 20)
 
 #define SCHEDULE_CHECK(condition)                                                                  \
 	do {                                                                                       \
@@ -358,6 +359,20 @@ static inline void limit(struct schedule *s, struct half *h)
 		h2_stream_limit_in_flight(h->stream, bytes);
 }
 
+/* Of streams that are read to twice as much, or of the connection, at any moment. */
+static inline void widen(struct schedule *s, struct party *p)
+{
+	uint32_t stream = p->session->grown_stream_bytes;
+	uint32_t conn = p->session->limits.conn_window_bytes;
+	uint8_t how = take(s);
+
+	if (how & 1 && stream < SCHEDULE_WINDOW_MAX)
+		stream *= 2;
+	if (how & 2 && conn < SCHEDULE_WINDOW_MAX)
+		conn = conn * 2 - how;
+	h2_session_grow_windows(p->session, stream, conn);
+}
+
 static inline void drain(struct schedule *s, struct party *p)
 {
 	/* Rare: no stream is opened behind it. */
@@ -414,7 +429,7 @@ static inline void step(struct schedule *s)
 		break;
 	}
 	default:
-		switch (take(s) % 4) {
+		switch (take(s) % 5) {
 		case 0:
 			SCHEDULE_CHECK(h2_session_ping(take_party(s)->session, 42) == 0);
 			break;
@@ -423,6 +438,9 @@ static inline void step(struct schedule *s)
 			break;
 		case 2:
 			take_half(s)->short_read = take_size(s);
+			break;
+		case 3:
+			widen(s, take_party(s));
 			break;
 		default:
 			drain(s, take_party(s));
@@ -441,7 +459,7 @@ static inline void schedule_start(struct schedule *s)
 		.stream_window_bytes = windows[take(s) % ARRAY_SIZE(windows)],
 		.conn_window_bytes = 65535u << take(s) % 5,
 		.header_list_bytes = 4096,
-		.max_frame_bytes = 16384,
+		.max_frame_bytes = 16384u << take(s) % 5,
 		.resets_burst = 1000,
 		.resets_per_s = 1000,
 	};

@@ -149,6 +149,93 @@ static void bytes_in_flight_can_be_capped(void **state UNUSED)
 	mem_pair_deinit(&p);
 }
 
+/* Reads on while the peer may send nothing new. */
+static void credit_all(struct mem_pair *p, struct talker *t)
+{
+	size_t n = t->uncredited;
+
+	t->uncredited = 0;
+	h2_stream_credit(t->stream, n);
+	mem_pair_pump(p);
+}
+
+static void a_grown_window_reaches_the_streams_that_are_read(void **state UNUSED)
+{
+	const uint32_t before = mem_limits.stream_window_bytes;
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	b.hold_credit = true;
+	unblock(&a, 20000000);
+	mem_pair_pump(&p);
+	h2_session_grow_windows(p.acceptor.session, 8 * before, 16 * before);
+	mem_pair_pump(&p);
+	/* Nobody has read it: it stays. */
+	assert_int_equal(b.received, before);
+	credit_all(&p, &b);
+	assert_int_equal(b.received, before + 8 * before);
+	/* A share of the new window is what is worth an update now. */
+	b.uncredited = before / 2;
+	credit_all(&p, &b);
+	assert_int_equal(b.received, before + 8 * before);
+	b.uncredited = before / 2;
+	credit_all(&p, &b);
+	assert_int_equal(b.received, before + 9 * before);
+	/* Smaller is not heard of. */
+	h2_session_grow_windows(p.acceptor.session, before, before);
+	b.hold_credit = false;
+	b.uncredited = 7 * before;
+	credit_all(&p, &b);
+	assert_int_equal(b.received, 20000000);
+	assert_true(b.eof);
+	mem_pair_deinit(&p);
+}
+
+/* An eighth of the session's new window may be more than all that the stream's peer may send. */
+static void a_stream_with_a_small_window_still_gives_credit(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct talker a;
+	struct talker b;
+
+	open_pair(&p, 0, &a, &b);
+	h2_session_grow_windows(p.acceptor.session, 64 * mem_limits.stream_window_bytes, 0);
+	unblock(&a, 3000000);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, 3000000);
+	mem_pair_deinit(&p);
+}
+
+static void a_connection_window_grows_while_its_credit_is_withheld(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits wide = mem_limits;
+	struct talker a = {.blocked = true};
+	struct talker b = {.blocked = true};
+	size_t stalled_at;
+
+	wide.stream_window_bytes = 16 * 1024 * 1024;
+	mem_pair_init_with(&p, 0, &wide, &wide);
+	mem_pair_pump(&p);
+	p.acceptor.withhold = true;
+	assert_int_equal(open_talker(&p, &a, get_request, ARRAY_SIZE(get_request)), 0);
+	mem_pair_pump(&p);
+	answer(&p, &b);
+	unblock(&a, 12000000);
+	mem_pair_pump(&p);
+	stalled_at = b.received;
+	h2_session_grow_windows(p.acceptor.session, 0, wide.conn_window_bytes * 2);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, stalled_at + wide.conn_window_bytes);
+	p.acceptor.withhold = false;
+	h2_session_release_credit(p.acceptor.session);
+	mem_pair_pump(&p);
+	assert_int_equal(b.received, 12000000);
+	mem_pair_deinit(&p);
+}
+
 static void a_refusal_ends_an_open_request_cleanly(void **state UNUSED)
 {
 	static const struct h2_header refusal[] = {{.name = ":status", .value = "502"}};
@@ -321,6 +408,9 @@ int main(void)
 		cmocka_unit_test(a_reader_that_takes_nothing_stops_its_own_stream_only),
 		cmocka_unit_test(withheld_connection_credit_stops_bulk_but_not_rpc),
 		cmocka_unit_test(bytes_in_flight_can_be_capped),
+		cmocka_unit_test(a_grown_window_reaches_the_streams_that_are_read),
+		cmocka_unit_test(a_stream_with_a_small_window_still_gives_credit),
+		cmocka_unit_test(a_connection_window_grows_while_its_credit_is_withheld),
 		cmocka_unit_test(a_refusal_ends_an_open_request_cleanly),
 		cmocka_unit_test(a_reset_reaches_the_other_side_with_its_code),
 		cmocka_unit_test(freeing_a_session_closes_its_streams),

@@ -147,17 +147,61 @@ static void windows_that_do_not_fit_are_refused(void **state UNUSED)
 {
 	struct budget b;
 
-	budget_init(&b, 1000, 1500);
-	assert_true(budget_grant(&b, 300));
-	assert_false(budget_grant(&b, 201));
-	assert_true(budget_grant(&b, 200));
-	assert_false(budget_grant(&b, 1));
-	assert_false(budget_grant(&b, SIZE_MAX));
-	budget_revoke(&b, 300);
-	assert_true(budget_grant(&b, 300));
+	budget_init(&b, 1000, 1000 + 300000);
+	assert_int_equal(budget_open_link(&b, 200000), 200000);
+	assert_false(budget_grow_link(&b, 100001));
+	/* Not what it wants, but what HTTP/2 begins with. */
+	assert_int_equal(budget_open_link(&b, 200000), BUDGET_WINDOW_MIN);
+	assert_int_equal(budget_open_link(&b, 1), 0);
+	assert_true(budget_grow_link(&b, 100000 - BUDGET_WINDOW_MIN));
+	assert_false(budget_grow_link(&b, 1));
+	budget_close_link(&b, 200000);
+	budget_close_link(&b, 0);
+	assert_int_equal(b.n_links, 1);
+	assert_int_equal(budget_open_link(&b, UINT32_MAX), BUDGET_WINDOW_MIN);
 	/* A hard limit below the soft one leaves no room for windows. */
 	budget_init(&b, 1000, 500);
-	assert_false(budget_grant(&b, 1));
+	assert_int_equal(budget_open_link(&b, 1), 0);
+}
+
+static void links_that_may_still_come_keep_their_windows(void **state UNUSED)
+{
+	const uint32_t min = BUDGET_WINDOW_MIN;
+	struct budget b;
+
+	budget_init(&b, 1000, 0);
+	budget_set_windows(&b, (size_t)4 * min + 10, 4);
+	assert_int_equal(budget_open_link(&b, min + 11), min);
+	assert_int_equal(budget_open_link(&b, min + 10), min + 10);
+	assert_false(budget_grow_link(&b, 1));
+	assert_int_equal(budget_open_link(&b, min + 1), min);
+	assert_int_equal(budget_open_link(&b, min + 1), min);
+	assert_int_equal(budget_open_link(&b, min), 0);
+	/* One that left may come again: its place is not for growth. */
+	budget_close_link(&b, min);
+	assert_false(budget_grow_link(&b, 1));
+	assert_int_equal(budget_open_link(&b, min), min);
+	/* Fewer are allowed by a reload: what was granted stays. */
+	budget_set_windows(&b, 1, 1);
+	assert_false(budget_grow_link(&b, 1));
+	assert_int_equal(budget_open_link(&b, min), 0);
+}
+
+static void what_is_in_hand_counts_before_it_is_kept(void **state UNUSED)
+{
+	struct budget b;
+
+	budget_init(&b, 1000, 0);
+	assert_true(budget_take_in_hand(&b, 600));
+	assert_true(budget_take_in_hand(&b, 400));
+	assert_false(budget_take_in_hand(&b, 1));
+	budget_empty_hand(&b);
+	budget_add(&b, 999);
+	assert_true(budget_take_in_hand(&b, 1));
+	budget_empty_hand(&b);
+	assert_false(budget_take_in_hand(&b, 2));
+	budget_sub(&b, 900);
+	assert_int_equal(b.peak_bytes, 999);
 }
 
 int main(void)
@@ -169,6 +213,8 @@ int main(void)
 		cmocka_unit_test(tasks_keep_the_loop_alive_until_they_have_run),
 		cmocka_unit_test(relief_comes_when_the_budget_is_under_its_limit),
 		cmocka_unit_test(windows_that_do_not_fit_are_refused),
+		cmocka_unit_test(links_that_may_still_come_keep_their_windows),
+		cmocka_unit_test(what_is_in_hand_counts_before_it_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

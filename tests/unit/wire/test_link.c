@@ -4,6 +4,8 @@
 
 #include "link_world.h"
 
+#include "wire/h2_private.h"
+
 #define BULK 6000000
 
 /* ---- bytes ---- */
@@ -401,6 +403,80 @@ static void a_link_over_the_budget_is_refused(void **state UNUSED)
 	world_deinit(&w);
 }
 
+static void the_smallest_window_is_better_than_none(void **state UNUSED)
+{
+	static struct world w;
+
+	start_talking(&w, BULK / 4, BULK / 4);
+	w.io->budget.hard_bytes =
+		w.io->budget.soft_bytes + link_limits.conn_window_bytes + BUDGET_WINDOW_MIN;
+	world_connect(&w);
+	assert_int_equal(w.a.link->granted_bytes, link_limits.conn_window_bytes);
+	assert_int_equal(w.b[0].link->granted_bytes, BUDGET_WINDOW_MIN);
+	open_stream(&w.a, &talkers[0]);
+	TURN_UNTIL(&w, talkers[0].closed && talkers[1].closed);
+	assert_int_equal(talkers[1].received, BULK / 4);
+	world_deinit(&w);
+}
+
+static int32_t may_send(const struct end *e)
+{
+	return nghttp2_session_get_remote_window_size(e->link->session->ng);
+}
+
+/* As if so many bytes had come within one round trip, which the PING then takes. */
+static void fill_half_of_the_window(struct world *w, struct link *l)
+{
+	(void)link_window_received(l, l->granted_bytes / 8);
+	assert_true(l->bdp.is_asking);
+	(void)link_window_received(l, l->granted_bytes * 5 / 8);
+	link_window_fed(l);
+	TURN_UNTIL(w, !l->bdp.is_asking);
+}
+
+static void a_half_filled_window_grows_and_is_paid_for(void **state UNUSED)
+{
+	const uint32_t before = link_limits.conn_window_bytes;
+	static struct world w;
+	struct link *l;
+
+	start_talking(&w, BULK, 0);
+	world_connect(&w);
+	l = w.b[0].link;
+	assert_int_equal(may_send(&w.a), before);
+	fill_half_of_the_window(&w, l);
+	assert_int_equal(l->granted_bytes, before / 4 * 5);
+	assert_int_equal(w.io->budget.granted_bytes, before / 4 * 9);
+	TURN_UNTIL(&w, may_send(&w.a) == (int32_t)(before / 4 * 5));
+	while (l->bdp.n_quiet == 0 && l->granted_bytes < LINK_CONN_WINDOW_MAX)
+		fill_half_of_the_window(&w, l);
+	assert_true(l->granted_bytes <= LINK_CONN_WINDOW_MAX);
+	assert_true(l->stream_window_bytes <= LINK_STREAM_WINDOW_MAX);
+	open_stream(&w.a, &talkers[0]);
+	TURN_UNTIL(&w, talkers[0].closed && talkers[1].closed);
+	assert_int_equal(talkers[1].received, BULK);
+	world_deinit(&w);
+}
+
+static void a_growth_over_the_budget_is_refused(void **state UNUSED)
+{
+	static struct world w;
+	struct link *l;
+
+	start_talking(&w, 0, 0);
+	world_connect(&w);
+	l = w.b[0].link;
+	w.io->budget.hard_bytes = w.io->budget.soft_bytes + w.io->budget.granted_bytes + 1000;
+	fill_half_of_the_window(&w, l);
+	assert_int_equal(l->granted_bytes, link_limits.conn_window_bytes);
+	assert_int_equal(may_send(&w.a), link_limits.conn_window_bytes);
+	/* Another link has left. */
+	w.io->budget.hard_bytes += link_limits.conn_window_bytes;
+	fill_half_of_the_window(&w, l);
+	assert_true(l->granted_bytes > link_limits.conn_window_bytes);
+	world_deinit(&w);
+}
+
 static void an_idle_pair_sleeps(void **state UNUSED)
 {
 	static struct world w;
@@ -450,6 +526,9 @@ int main(void)
 		cmocka_unit_test(each_phase_of_the_set_up_has_its_deadline),
 		cmocka_unit_test(a_ready_link_has_no_deadline),
 		cmocka_unit_test(a_link_over_the_budget_is_refused),
+		cmocka_unit_test(the_smallest_window_is_better_than_none),
+		cmocka_unit_test(a_half_filled_window_grows_and_is_paid_for),
+		cmocka_unit_test(a_growth_over_the_budget_is_refused),
 		cmocka_unit_test(an_idle_pair_sleeps),
 		cmocka_unit_test(a_probe_asks_at_once),
 	};

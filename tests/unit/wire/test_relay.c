@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "wire/h2_queue.h"
@@ -354,13 +355,18 @@ static void what_came_before_the_relay_is_delivered_first(void **state UNUSED)
 	static struct world w;
 	uint64_t until = deadline();
 	uint8_t early[5000];
+	struct buf queue;
 	size_t sent = sizeof(early);
 	size_t received = 0;
 
 	for (size_t i = 0; i < sizeof(early); i++)
 		early[i] = pattern(i);
 	world_init(&w, &mem_limits, RELAY_HALF_CLOSE);
-	assert_int_equal(relay_preload_b(w.origin_relay, early, sizeof(early), 0), 0);
+	buf_init(&queue, sizeof(early));
+	assert_int_equal(buf_append(&queue, early, sizeof(early)), 0);
+	io_loop_buffered(w.io, sizeof(early));
+	relay_preload_b(w.origin_relay, &queue, false);
+	assert_true(buf_is_empty(&queue));
 	assert_true(write_pattern(w.client, &sent, 20000));
 	while (received < 20000 && clock_boot_ms() < until) {
 		(void)read_pattern(w.origin, &received);

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "wire/io_loop.h"
 #include "wire/relay.h"
@@ -91,6 +92,16 @@ static void put_relay(struct rig *g, int in_fd, int out_fd)
 }
 
 /* A full disk, noticed by the very task that ends the relay. */
+static void preload(struct rig *g, const void *text, size_t n, bool ended)
+{
+	struct buf early;
+
+	buf_init(&early, n);
+	assert_int_equal(buf_append(&early, text, n), 0);
+	io_loop_buffered(g->io, n);
+	relay_preload_b(g->relay, &early, ended);
+}
+
 static void an_end_that_fails_is_an_end(void **state UNUSED)
 {
 	static struct rig g;
@@ -98,7 +109,7 @@ static void an_end_that_fails_is_an_end(void **state UNUSED)
 
 	rig_init(&g);
 	put_relay(&g, open("/dev/null", O_RDONLY), open("/dev/full", O_WRONLY));
-	assert_int_equal(relay_preload_b(g.relay, text, sizeof(text), 1), 0);
+	preload(&g, text, sizeof(text), true);
 	unblock(&g.acceptor, 0);
 	mem_pair_pump(&g.pair);
 	turn(&g);
@@ -118,7 +129,7 @@ static void bytes_that_were_not_written_are_no_clean_end(void **state UNUSED)
 	rig_init(&g);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	put_relay(&g, fds[0], fds[0]);
-	assert_int_equal(relay_preload_b(g.relay, text, sizeof(text), 0), 0);
+	preload(&g, text, sizeof(text), false);
 	mem_pair_pump(&g.pair);
 	h2_stream_reset_after_end(g.acceptor.stream);
 	unblock(&g.acceptor, 0);
