@@ -35,7 +35,7 @@ static const struct h2_limits limits = {
 	.stream_window_bytes = 1024 * 1024,
 	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
-	.max_frame_bytes = 16384,
+	.max_frame_bytes = H2_FRAME_MIN, /* more once the edge is known to be adit's */
 	.resets_burst = 20000,
 	.resets_per_s = 2000,
 };
@@ -139,7 +139,7 @@ static void announce_additions(struct edge_link *el)
 {
 	struct h2_session *session = el->is_adit ? link_session(el->link) : NULL;
 
-	if (session && h2_session_announce_connect_protocol(session) < 0)
+	if (session && h2_session_announce_additions(session, H2_FRAME_MAX) < 0)
 		link_close(el->link, LINK_END_INTERNAL);
 }
 

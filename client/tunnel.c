@@ -29,7 +29,7 @@ static const struct h2_limits limits = {
 	.stream_window_bytes = 1024 * 1024,
 	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
-	.max_frame_bytes = 16384,
+	.max_frame_bytes = H2_FRAME_MAX,
 	.resets_burst = 1000,
 	.resets_per_s = 100,
 };

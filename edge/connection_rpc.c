@@ -125,6 +125,17 @@ static void fill_entry(struct connection *c, const struct registration_request *
 	registry_add(c->edge->registry, &c->entry);
 }
 
+/* It has said what it is, and was told before what we are. */
+static void greet_adit_agent(struct connection *c)
+{
+	struct h2_session *session = link_session(c->link);
+
+	/* It PINGs on its own; two are not needed. */
+	link_set_liveness(c->link, LIVENESS_LISTENS);
+	if (session && h2_session_announce_additions(session, H2_FRAME_MAX) < 0)
+		link_close(c->link, LINK_END_INTERNAL);
+}
+
 static void accept_registration(struct connection *c, const struct attempt *a)
 {
 	struct registration_details details = {.connection_id = c->id};
@@ -134,9 +145,8 @@ static void accept_registration(struct connection *c, const struct attempt *a)
 	connection_set_state(c, CONNECTION_STATE_REGISTERED, UINT64_MAX);
 	/* This may be what closes the connection: an agent that doesn't read. */
 	(void)control_server_registered(c->rpc, a->answer, &details);
-	/* An adit agent PINGs on its own; two are not needed. */
 	if (c->is_adit)
-		link_set_liveness(c->link, LIVENESS_LISTENS);
+		greet_adit_agent(c);
 	log_attempt(c, a, LOG_LEVEL_INFO, "connection registered", NULL);
 }
 

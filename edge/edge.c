@@ -33,7 +33,7 @@ const struct h2_limits edge_agent_limits = {
 	.stream_window_bytes = EDGE_WINDOW_BYTES,
 	.conn_window_bytes = EDGE_WINDOW_BYTES,
 	.header_list_bytes = 64 * 1024,
-	.max_frame_bytes = 16384,
+	.max_frame_bytes = H2_FRAME_MIN, /* more once it is known to be adit's */
 	.resets_burst = 2000,
 	.resets_per_s = 200,
 };
@@ -44,7 +44,7 @@ const struct h2_limits edge_client_limits = {
 	.stream_window_bytes = EDGE_WINDOW_BYTES,
 	.conn_window_bytes = EDGE_WINDOW_BYTES,
 	.header_list_bytes = 16 * 1024,
-	.max_frame_bytes = 16384,
+	.max_frame_bytes = H2_FRAME_MAX,
 	.resets_burst = 200,
 	.resets_per_s = 20,
 	.enable_connect_protocol = true,

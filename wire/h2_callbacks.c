@@ -270,7 +270,15 @@ static ssize_t on_send(nghttp2_session *ng UNUSED, const uint8_t *data, size_t n
 	return (ssize_t)n;
 }
 
-static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
+static void note_sender(struct h2_session *s, int32_t id)
+{
+	if (s->sender.id != id)
+		s->sender.n_frames = 0;
+	s->sender.id = id;
+	s->sender.n_frames++;
+}
+
+static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame,
 			const uint8_t *frame_header, size_t length,
 			nghttp2_data_source *source UNUSED, void *user_data)
 {
@@ -278,16 +286,28 @@ static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
 
 	memcpy(s->out.bytes + s->out.len, frame_header, H2_FRAME_HEADER);
 	s->out.len += H2_FRAME_HEADER + length;
-	return s->out.len + H2_PULL_SLACK > s->out.cap ? NGHTTP2_ERR_PAUSE : 0;
+	note_sender(s, frame->hd.stream_id);
+	if (s->out.len > H2_PULL_FILL || s->out.len + H2_PULL_SLACK > s->out.cap)
+		return NGHTTP2_ERR_PAUSE;
+	return 0;
 }
 
-/* Frames that fill whole TLS records: a short record costs as much as a full one. */
-static ssize_t on_read_length(nghttp2_session *ng UNUSED, uint8_t frame_type UNUSED,
-			      int32_t id UNUSED, int32_t conn_window UNUSED,
-			      int32_t stream_window UNUSED, uint32_t peer_max_frame,
-			      void *user_data UNUSED)
+static ssize_t on_read_length(nghttp2_session *ng UNUSED, uint8_t frame_type UNUSED, int32_t id,
+			      int32_t conn_window UNUSED, int32_t stream_window UNUSED,
+			      uint32_t peer_max_frame, void *user_data)
 {
-	return peer_max_frame < H2_DATA_FULL ? peer_max_frame : H2_DATA_FULL;
+	const struct h2_session *s = user_data;
+	size_t whole = peer_max_frame + H2_FRAME_HEADER;
+
+	if (s->sender.id != id || s->sender.n_frames < H2_ALONE_FRAMES)
+		return H2_RECORD - H2_FRAME_HEADER;
+	if (whole > H2_FRAME_MAX)
+		whole = H2_FRAME_MAX;
+	if (whole + s->out.len + H2_PULL_SLACK > s->out.cap)
+		whole = s->out.cap - s->out.len - H2_PULL_SLACK;
+	if (whole < H2_RECORD)
+		whole = H2_RECORD;
+	return (ssize_t)(whole / H2_RECORD * H2_RECORD - H2_FRAME_HEADER);
 }
 
 static int on_error(nghttp2_session *ng UNUSED, int lib_error UNUSED, const char *text, size_t n,

@@ -256,16 +256,26 @@ int h2_session_ping(struct h2_session *s, uint64_t opaque)
 	return h2_error(r);
 }
 
-int h2_session_announce_connect_protocol(struct h2_session *s)
+int h2_session_announce_additions(struct h2_session *s, uint32_t max_frame_bytes)
 {
-	static const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
+	bool allows_connect = s->role == H2_ROLE_ACCEPTOR && !s->limits.enable_connect_protocol;
+	nghttp2_settings_entry entries[2];
+	size_t n = 0;
 	int r;
 
-	assert(s->role == H2_ROLE_ACCEPTOR);
-	if (s->limits.enable_connect_protocol)
+	if (max_frame_bytes != s->limits.max_frame_bytes)
+		entries[n++] =
+			(nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_FRAME_SIZE, max_frame_bytes};
+	if (allows_connect)
+		entries[n++] =
+			(nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
+	if (n == 0)
 		return 0;
-	r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, &entry, 1);
-	s->limits.enable_connect_protocol = r == 0;
+	r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, entries, n);
+	if (r == 0) {
+		s->limits.max_frame_bytes = max_frame_bytes;
+		s->limits.enable_connect_protocol |= allows_connect;
+	}
 	h2_session_touch(s);
 	return h2_error(r);
 }

@@ -104,9 +104,13 @@ NODISCARD int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t 
 /*
  * Writes the next bytes for the peer into @out: at most @cap, and @cap must be at
  * least H2_PULL_MIN. *@np = 0: nothing to send now. Returns 0 or -errno.
+ * More than some 80 KiB only where one stream alone sends, in frames as large as the peer allows:
+ * that wants a @cap of H2_PULL_MAX.
  */
 #define H2_PULL_MIN  (48 * 1024)
-#define H2_DATA_FULL (16384 - 9) /* payload that fills one TLS record with its frame header */
+#define H2_PULL_MAX  (304 * 1024)
+#define H2_FRAME_MIN 16384	  /* that every peer accepts */
+#define H2_FRAME_MAX (256 * 1024) /* that is of use to us */
 NODISCARD int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, size_t *np);
 
 /* The clock for rate limits: call before a feed. Until then time stands still at 0. */
@@ -123,9 +127,11 @@ void h2_session_release_credit(struct h2_session *s);
 
 int h2_session_ping(struct h2_session *s, uint64_t opaque);
 
-/* Acceptor: a second SETTINGS that allows extended CONNECT (RFC 8441 3). Idempotent. 0 or -errno.
+/*
+ * A second SETTINGS with what only peers that have told what they are should see: frames of up to
+ * @max_frame_bytes and, of an acceptor, extended CONNECT (RFC 8441 3). Idempotent. 0 or -errno.
  */
-int h2_session_announce_connect_protocol(struct h2_session *s);
+int h2_session_announce_additions(struct h2_session *s, uint32_t max_frame_bytes);
 /* Opener: the peer has allowed it; a request with ":protocol" before that breaks the protocol. */
 bool h2_session_peer_allows_connect_protocol(const struct h2_session *s);
 

@@ -19,7 +19,7 @@
 #include "wire/budget.h"
 
 #define IO_LOOP_RX_BYTES (128 * 1024)
-#define IO_LOOP_TX_BYTES (96 * 1024)
+#define IO_LOOP_TX_BYTES (304 * 1024) /* H2_PULL_MAX, TLS_WRITE_MAX */
 
 struct io_task {
 	struct list node;

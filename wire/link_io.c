@@ -18,10 +18,10 @@
 #include "wire/tcp_socket.h"
 
 /* One busy link must not starve the others of the loop. */
-#define READS_PER_TURN	 4
-#define FLUSHES_PER_TURN 16
+#define READS_PER_TURN	     4
+#define FLUSH_BYTES_PER_TURN (1024 * 1024)
 
-/* How long a goodbye may take, and how much of what was queued goes before it: 1 MiB. */
+/* How long a goodbye may take, and how many flushes of what was queued go before it. */
 #define LINGER_MS	 2000
 #define LAST_WORDS_PULLS 16
 
@@ -103,7 +103,9 @@ static void flushed(struct link *l)
 
 static void flush(struct link *l)
 {
-	for (unsigned int i = 0; i < FLUSHES_PER_TURN; i++) {
+	uint64_t enough = l->bytes_out + FLUSH_BYTES_PER_TURN;
+
+	while (l->bytes_out < enough) {
 		int r = send_output(l);
 
 		if (r == TLS_E_EOF) {

@@ -30,10 +30,18 @@
 /* Plaintext of one write, the records' overhead, and a handshake flight in front of it. */
 #define OUT_BYTES (TLS_WRITE_MAX + 16 * 1024)
 
+/* A handshake flight, or an alert. */
+#define OUT_MIN 4096
+
+/* Header, nonce, tag and type of a record; the first is counted for the part that is not full. */
+#define RECORD_BYTES	16384
+#define RECORD_OVERHEAD 64
+
 struct tls_conn {
 	SSL *ssl;
 	struct {
 		uint8_t *bytes; /* allocated while there is something to send */
+		size_t cap;
 		size_t head;
 		size_t len;
 	} out;
@@ -43,15 +51,32 @@ struct tls_conn {
 
 /* ---- the appending BIO ---- */
 
+/* Room for @n more bytes: as much as is asked for, so that a keystroke doesn't cost 300 KiB. */
+static bool reserve(struct tls_conn *c, size_t n)
+{
+	size_t need = c->out.head + c->out.len + n;
+	uint8_t *bytes;
+
+	if (need <= c->out.cap)
+		return true;
+	if (need > OUT_BYTES)
+		return false;
+	need = need < OUT_MIN ? OUT_MIN : need;
+	bytes = realloc(c->out.bytes, need);
+	if (!bytes)
+		return false;
+	c->out.bytes = bytes;
+	c->out.cap = need;
+	return true;
+}
+
 static int bio_append(BIO *bio, const char *data, int n)
 {
 	struct tls_conn *c = BIO_get_data(bio);
 	size_t need = (size_t)n;
 
 	BIO_clear_retry_flags(bio);
-	if (!c->out.bytes)
-		c->out.bytes = malloc(OUT_BYTES);
-	if (!c->out.bytes || c->out.head + c->out.len + need > OUT_BYTES)
+	if (!reserve(c, need))
 		return -1;
 	memcpy(c->out.bytes + c->out.head + c->out.len, data, need);
 	c->out.len += need;
@@ -264,6 +289,8 @@ int tls_write(struct tls_conn *c, const uint8_t *data, size_t n)
 	int r;
 
 	assert(n <= TLS_WRITE_MAX && c->out.len == 0);
+	if (!reserve(c, n + (n / RECORD_BYTES + 1) * RECORD_OVERHEAD))
+		return err_trace(-ENOMEM);
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_write_ex(c->ssl, data, n, &done);
@@ -295,6 +322,7 @@ void tls_output_sent(struct tls_conn *c, size_t n)
 		return;
 	free(c->out.bytes);
 	c->out.bytes = NULL;
+	c->out.cap = 0;
 	c->out.head = 0;
 }
 

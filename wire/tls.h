@@ -5,8 +5,8 @@
  * tls - TLS 1.2 and 1.3 for links; the only home of SSL
  *
  * A connection reads its socket itself (with read-ahead) and appends what it
- * has to send to a bounded buffer that the link writes out, so that up to
- * 64 KiB go out with one send(). No renegotiation, no tickets, no compression;
+ * has to send to a bounded buffer that the link writes out, so that all of a
+ * write goes out with one send(). No renegotiation, no tickets, no compression;
  * certificate checks can't be switched off.
  */
 
@@ -24,7 +24,7 @@ struct tls_context;
 struct tls_conn;
 
 /* Largest plaintext for one tls_write(): its ciphertext fits the output buffer. */
-#define TLS_WRITE_MAX (96 * 1024)
+#define TLS_WRITE_MAX (304 * 1024)
 
 enum tls_outcome {
 	TLS_E_AGAIN = 1,  /* the socket has nothing (or the handshake needs the peer) */

@@ -14,7 +14,7 @@
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 
-#define MEM_OUT_BYTES (96 * 1024)
+#define MEM_OUT_BYTES H2_PULL_MAX
 
 struct mem_end {
 	struct h2_session *session;

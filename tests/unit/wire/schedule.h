@@ -19,8 +19,8 @@
 #include "wire/h2_private.h"
 
 #define SCHEDULE_STREAMS    6
-#define SCHEDULE_OUT_BYTES  (96 * 1024)
-#define SCHEDULE_PIPE	    (512 * 1024)
+#define SCHEDULE_OUT_BYTES  H2_PULL_MAX
+#define SCHEDULE_PIPE	    (1024 * 1024)
 #define SCHEDULE_BODY_MAX   300000
 #define SCHEDULE_WINDOW_MAX (8u << 20)
 
@@ -373,6 +373,12 @@ static inline void widen(struct schedule *s, struct party *p)
 	h2_session_grow_windows(p->session, stream, conn);
 }
 
+/* Larger or smaller frames than before, from when the far side has heard of it. */
+static inline void announce(struct schedule *s, struct party *p)
+{
+	SCHEDULE_CHECK(h2_session_announce_additions(p->session, 16384u << take(s) % 5) == 0);
+}
+
 static inline void drain(struct schedule *s, struct party *p)
 {
 	/* Rare: no stream is opened behind it. */
@@ -413,7 +419,7 @@ static inline void step(struct schedule *s)
 		break;
 	case 8:
 	case 9:
-		party_pull(take_party(s), H2_PULL_MIN + take(s) * (size_t)128);
+		party_pull(take_party(s), H2_PULL_MIN + take(s) * (size_t)1024);
 		break;
 	case 10:
 	case 11: {
@@ -429,7 +435,7 @@ static inline void step(struct schedule *s)
 		break;
 	}
 	default:
-		switch (take(s) % 5) {
+		switch (take(s) % 6) {
 		case 0:
 			SCHEDULE_CHECK(h2_session_ping(take_party(s)->session, 42) == 0);
 			break;
@@ -441,6 +447,9 @@ static inline void step(struct schedule *s)
 			break;
 		case 3:
 			widen(s, take_party(s));
+			break;
+		case 4:
+			announce(s, take_party(s));
 			break;
 		default:
 			drain(s, take_party(s));

@@ -106,7 +106,7 @@ static void world_init(struct world *w, unsigned int seed, const struct h2_limit
 	assert_int_equal(uv_loop_init(&w->uv), 0);
 	assert_int_equal(io_loop_new(&w->io, &w->uv, SOFT_BUDGET), 0);
 	mem_pair_init_with(&w->pair, seed, limits, limits);
-	assert_int_equal(h2_session_announce_connect_protocol(w->pair.acceptor.session), 0);
+	assert_int_equal(h2_session_announce_additions(w->pair.acceptor.session, H2_FRAME_MIN), 0);
 	mem_pair_pump(&w->pair);
 	assert_true(h2_session_peer_allows_connect_protocol(w->pair.opener.session));
 	assert_int_equal(h2_stream_open(w->pair.opener.session, &w->stream, request,

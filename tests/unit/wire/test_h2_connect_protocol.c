@@ -66,8 +66,8 @@ static void announced_later(void **state UNUSED)
 	mem_pair_init(&p, 7);
 	mem_pair_pump(&p);
 	assert_false(h2_session_peer_allows_connect_protocol(p.opener.session));
-	assert_int_equal(h2_session_announce_connect_protocol(p.acceptor.session), 0);
-	assert_int_equal(h2_session_announce_connect_protocol(p.acceptor.session), 0);
+	assert_int_equal(h2_session_announce_additions(p.acceptor.session, H2_FRAME_MIN), 0);
+	assert_int_equal(h2_session_announce_additions(p.acceptor.session, H2_FRAME_MIN), 0);
 	mem_pair_pump(&p);
 	assert_true(h2_session_peer_allows_connect_protocol(p.opener.session));
 	/* What the first SETTINGS said still holds. */
