@@ -173,7 +173,12 @@ static int open_loop(struct agent *a)
 		uv_signal_start(&a->signals[i], signal_cb, numbers[i]);
 	}
 	r = io_loop_new(&a->loop, &a->uv, a->boot->buffer_budget_bytes);
-	return r < 0 ? fail("no event loop", r) : AGENT_EXIT_OK;
+	if (r < 0)
+		return fail("no event loop", r);
+	/* A connection may wait for its last streams while its successor is up. */
+	budget_set_windows(&a->loop->budget, a->boot->window_budget_bytes,
+			   (size_t)a->boot->ha_connections * 2);
+	return AGENT_EXIT_OK;
 }
 
 static int make_tls(struct agent *a)

@@ -420,6 +420,16 @@ static const struct schema_row rows[] = {
 		.doc = "Received bytes that may wait for local servers before the edge is "
 		       "slowed down.",
 	},
+	{
+		.key = "window-budget",
+		.type = SCHEMA_SIZE,
+		AT(window_budget_bytes),
+		.min = 4u << 20,
+		.max = 64ULL << 30,
+		.fallback = "256MiB",
+		.doc = "What all connections together let the edge send before it waits. With "
+		       "`buffer-budget` it is all that is ever buffered.",
+	},
 
 	/* ingress and its proxy */
 	FOREIGN("ingress", "HTTP ingress is not served; private networks go into routes"),

@@ -23,19 +23,20 @@
 static struct json_t *op_status(void *ctx)
 {
 	const struct edge *e = ctx;
+	const struct budget *b = &e->io->budget;
 	int64_t left_ms = e->certificate.not_after_ms - clock_wall_ms();
 
-	return json_pack("{s:s, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "version",
-			 ADIT_VERSION, "certificate_days_left",
+	return json_pack("{s:s, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:I}",
+			 "version", ADIT_VERSION, "certificate_days_left",
 			 (json_int_t)(left_ms / (24 * 3600 * 1000)), "uptime_s",
 			 (json_int_t)((clock_boot_ms() - e->started_ms) / 1000), "listeners",
 			 listener_json(e->listener), "tunnels", (int)edge_model_n_tunnels(e->model),
 			 "clients", (int)edge_model_n_clients(e->model), "agent_connections",
 			 (int)e->n_connections, "client_connections", (int)e->n_clients, "routes",
 			 (int)route_table_size(edge_model_routes(e->model)), "draining",
-			 (int)(e->drain_until_ms != 0), "buffered_bytes",
-			 (json_int_t)e->io->budget.used_bytes, "buffer_budget_bytes",
-			 (json_int_t)e->io->budget.soft_bytes);
+			 (int)(e->drain_until_ms != 0), "buffered_bytes", (json_int_t)b->used_bytes,
+			 "buffered_peak_bytes", (json_int_t)b->peak_bytes, "buffer_budget_bytes",
+			 (json_int_t)b->soft_bytes, "windows_bytes", (json_int_t)b->granted_bytes);
 }
 
 static bool is_listed(const struct connection *c, const struct uuid *tunnel)

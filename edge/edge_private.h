@@ -7,7 +7,7 @@
 
 struct json_t; /* jansson's */
 
-#define EDGE_WINDOW_BYTES (1024 * 1024) /* that a link grants its peer, per stream and in all */
+#define EDGE_WINDOW_BYTES (1024 * 1024) /* a link's at its start, per stream and in all */
 
 /* ---- edge.c ---- */
 

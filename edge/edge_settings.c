@@ -2,6 +2,7 @@
 #include "edge/edge_settings.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "base/err.h"
 #include "edge/edge_settings_rows.h"
 #include "edge/paths.h"
+#include "wire/budget.h"
 
 DEFINE_CLEANUP(struct edge_settings *, edge_settings_free);
 
@@ -54,6 +56,21 @@ static void check_listen(const struct edge_settings *s, struct diag *diag)
 	}
 }
 
+/* A connection that the limits allow must not be refused for its window. */
+static void check_windows(const struct edge_settings *s, struct diag *diag)
+{
+	uint64_t n_links = (uint64_t)s->limits.max_connections + s->limits.max_clients;
+	uint64_t need = n_links * BUDGET_WINDOW_MIN;
+
+	if (diag->n_errors || need <= s->window_budget_bytes)
+		return;
+	diag_add(diag, DIAG_ERROR, 0,
+		 "window-budget: too small for the %" PRIu64
+		 " connections that limits allow: give %" PRIu64 "MiB or lower max-connections and "
+		 "max-clients",
+		 n_links, (need >> 20) + 1);
+}
+
 /* Where `adit-edge init` puts them. */
 static void fill_path(char **pathp, const struct edge_settings *s, const char *name)
 {
@@ -74,6 +91,7 @@ int edge_settings_load(struct edge_settings **settingsp, const char *path,
 	if (overrides)
 		set_overrides(s, overrides, diag);
 	check_listen(s, diag);
+	check_windows(s, diag);
 	diag_sort(diag);
 	if (diag->n_errors > n_before)
 		return -EINVAL;

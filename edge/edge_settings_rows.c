@@ -164,6 +164,18 @@ static const struct schema_row rows[] = {
 		       "slowed down.",
 	},
 	{
+		.key = "window-budget",
+		.type = SCHEMA_SIZE,
+		.flags = SCHEMA_RELOADABLE,
+		AT(window_budget_bytes),
+		.min = 1u << 20,
+		.max = 256ULL << 30,
+		.fallback = "1GiB",
+		.doc = "What all connections together may send before they wait: 64 KiB at least "
+		       "for each that `limits` allows. With `buffer-budget` it is all that is ever "
+		       "buffered.",
+	},
+	{
 		.key = "access-log",
 		.type = SCHEMA_STRING,
 		.flags = SCHEMA_RELOADABLE,

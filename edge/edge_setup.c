@@ -115,7 +115,7 @@ void edge_set_budget(struct edge *e, const struct edge_settings *settings)
 	const struct edge_limits *l = &settings->limits;
 	size_t n_links = (size_t)l->max_connections + l->max_clients + CHANGING_PLACES;
 
-	e->io->budget.hard_bytes = e->io->budget.soft_bytes + n_links * EDGE_WINDOW_BYTES;
+	budget_set_windows(&e->io->budget, settings->window_budget_bytes, n_links);
 }
 
 /* The port is bound last: whoever can connect finds an edge that knows its tunnels. */

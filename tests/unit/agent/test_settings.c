@@ -88,6 +88,7 @@ static void test_defaults(void **state)
 	assert_string_equal(s->control_socket, "/run/adit/adit.sock");
 	assert_string_equal(s->state_dir, "/var/lib/adit");
 	assert_int_equal(s->buffer_budget_bytes, 64 << 20);
+	assert_int_equal(s->window_budget_bytes, 256 << 20);
 	settings_free(s);
 }
 

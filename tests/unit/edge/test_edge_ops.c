@@ -135,6 +135,8 @@ static void test_status(void **state)
 	assert_int_equal(number(status, "client_connections"), 2);
 	assert_int_equal(number(status, "certificate_days_left"), 9);
 	assert_int_equal(number(status, "buffered_bytes"), 0);
+	assert_int_equal(number(status, "buffered_peak_bytes"), 0);
+	assert_int_equal(number(status, "windows_bytes"), 0);
 	assert_int_equal(number(status, "buffer_budget_bytes"), 1 << 20);
 	assert_true(json_is_false(json_object_get(status, "draining")));
 	assert_int_equal(json_array_size(json_object_get(status, "listeners")), 0);

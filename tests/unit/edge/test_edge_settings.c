@@ -114,6 +114,11 @@ static void test_bad_input_is_named(void **state)
 	assert_string_equal(out, "f: listen: empty: give an address or remove the line\n");
 	assert_null(load("listen: ['[::1]:1', '[0::1]:1']\n", NULL, out));
 	assert_string_equal(out, "f: listen: [::1]:1 is given twice\n");
+	assert_null(load("window-budget: 64MiB\nlimits: {max-connections: 1000, max-clients: 25}\n",
+			 NULL, out));
+	assert_string_equal(
+		out, "f: window-budget: too small for the 1025 connections that limits allow: give "
+		     "65MiB or lower max-connections and max-clients\n");
 }
 
 static void test_shown_settings_load_again(void **state)
