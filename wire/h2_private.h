@@ -17,6 +17,9 @@
  * only half of the window usable on long paths. */
 #define H2_WINDOW_UPDATE_SHARE 8
 
+/* A reader that holds this part of its window isn't slowed down by it. */
+#define H2_WINDOW_HELD_SHARE 8
+
 #define H2_FRAME_HEADER 9
 
 /* Largest header block that we send; nothing of ours comes near. */
@@ -111,6 +114,7 @@ struct h2_stream {
 	void *source_ctx;
 	struct h2_headers *hdrs; /* being received */
 	size_t owed_bytes;	 /* taken by the far side, credit not yet announced */
+	size_t held_bytes;	 /* received, and not yet taken */
 	uint32_t in_flight_max;	 /* 0: as much as the peer's window allows */
 	uint32_t window_bytes;	 /* our receive window */
 	int32_t id;

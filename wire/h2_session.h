@@ -117,8 +117,8 @@ NODISCARD int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, si
 void h2_session_set_now(struct h2_session *s, uint64_t now_ms);
 
 /*
- * Larger receive windows: the connection's at once, a stream's with the next credit that it gives,
- * so that those of streams that nobody reads stay as they are. Nothing shrinks.
+ * Larger receive windows: the connection's at once, a stream's step by step with the credit that
+ * it gives, as long as its reader keeps up. Nothing shrinks.
  */
 void h2_session_grow_windows(struct h2_session *s, uint32_t stream_bytes, uint32_t conn_bytes);
 

@@ -128,6 +128,7 @@ void h2_stream_finish(struct h2_stream *st, uint32_t h2_code)
 
 void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n)
 {
+	st->held_bytes += n;
 	if (!st->events || !st->events->on_data) {
 		h2_stream_credit(st, n);
 		return;
@@ -307,15 +308,20 @@ bool h2_stream_is_waiting(const struct h2_stream *st)
 	return (st->bits & H2_STREAM_WAITING) != 0;
 }
 
-/* This reader keeps up: it gets what the path has turned out to need. */
+/*
+ * A reader that keeps up gets what the path has turned out to need, at most twice as much at a
+ * time. For one that doesn't more would only wait here.
+ */
 static void grow_window(struct h2_stream *st)
 {
-	struct h2_session *s = st->session;
+	uint32_t wanted = st->session->grown_stream_bytes;
 
-	if (st->window_bytes >= s->grown_stream_bytes)
+	if (st->window_bytes >= wanted || st->held_bytes > st->window_bytes / H2_WINDOW_HELD_SHARE)
 		return;
-	st->owed_bytes += s->grown_stream_bytes - st->window_bytes;
-	st->window_bytes = s->grown_stream_bytes;
+	if (wanted / 2 > st->window_bytes)
+		wanted = st->window_bytes * 2;
+	st->owed_bytes += wanted - st->window_bytes;
+	st->window_bytes = wanted;
 }
 
 void h2_stream_credit(struct h2_stream *st, size_t n)
@@ -323,6 +329,7 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 	struct h2_session *s = st->session;
 
 	st->owed_bytes += n;
+	st->held_bytes -= n < st->held_bytes ? n : st->held_bytes;
 	if (st->bits & (H2_STREAM_PEER_ENDED | H2_STREAM_RESET))
 		return;
 	/* The share of what the peer knows: one of a larger window might never be reached. */

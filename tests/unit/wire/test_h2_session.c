@@ -149,19 +149,20 @@ static void bytes_in_flight_can_be_capped(void **state UNUSED)
 	mem_pair_deinit(&p);
 }
 
-/* Reads on while the peer may send nothing new. */
-static void credit_all(struct mem_pair *p, struct talker *t)
+/* The reader takes @n of what it holds; returns how many more came for that. */
+static size_t take(struct mem_pair *p, struct talker *t, size_t n)
 {
-	size_t n = t->uncredited;
+	size_t before = t->received;
 
-	t->uncredited = 0;
+	t->uncredited -= n;
 	h2_stream_credit(t->stream, n);
 	mem_pair_pump(p);
+	return t->received - before;
 }
 
 static void a_grown_window_reaches_the_streams_that_are_read(void **state UNUSED)
 {
-	const uint32_t before = mem_limits.stream_window_bytes;
+	const uint32_t w = mem_limits.stream_window_bytes;
 	static struct mem_pair p;
 	struct talker a;
 	struct talker b;
@@ -170,24 +171,22 @@ static void a_grown_window_reaches_the_streams_that_are_read(void **state UNUSED
 	b.hold_credit = true;
 	unblock(&a, 20000000);
 	mem_pair_pump(&p);
-	h2_session_grow_windows(p.acceptor.session, 8 * before, 16 * before);
+	h2_session_grow_windows(p.acceptor.session, 8 * w, 16 * w);
 	mem_pair_pump(&p);
-	/* Nobody has read it: it stays. */
-	assert_int_equal(b.received, before);
-	credit_all(&p, &b);
-	assert_int_equal(b.received, before + 8 * before);
+	/* Nobody has read it, or too little: it stays. */
+	assert_int_equal(b.received, w);
+	assert_int_equal(take(&p, &b, w / 2), w / 2);
+	/* Twice as much each time that all was taken, up to what was said. */
+	for (uint32_t window = w; window < 8 * w; window *= 2)
+		assert_int_equal(take(&p, &b, window), 2 * window);
+	assert_int_equal(take(&p, &b, 8 * w), 8 * w);
 	/* A share of the new window is what is worth an update now. */
-	b.uncredited = before / 2;
-	credit_all(&p, &b);
-	assert_int_equal(b.received, before + 8 * before);
-	b.uncredited = before / 2;
-	credit_all(&p, &b);
-	assert_int_equal(b.received, before + 9 * before);
+	assert_int_equal(take(&p, &b, w / 2), 0);
+	assert_int_equal(take(&p, &b, w / 2), w);
 	/* Smaller is not heard of. */
-	h2_session_grow_windows(p.acceptor.session, before, before);
+	h2_session_grow_windows(p.acceptor.session, w, w);
 	b.hold_credit = false;
-	b.uncredited = 7 * before;
-	credit_all(&p, &b);
+	(void)take(&p, &b, b.uncredited);
 	assert_int_equal(b.received, 20000000);
 	assert_true(b.eof);
 	mem_pair_deinit(&p);
