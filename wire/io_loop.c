@@ -3,9 +3,13 @@
 #include "wire/io_loop.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+
+/* Queues of less leave little behind. */
+#define WORTH_GIVING_BACK ((size_t)256 * 1024)
 
 /* Tasks per turn: enough for every link and relay, and a bound for tasks that post themselves. */
 #define TASKS_PER_TURN 65536
@@ -99,6 +103,18 @@ void io_loop_free(struct io_loop *loop)
 void io_loop_buffered(struct io_loop *loop, size_t n)
 {
 	budget_add(&loop->budget, n);
+	if (loop->budget.used_bytes > loop->lately_peak_bytes)
+		loop->lately_peak_bytes = loop->budget.used_bytes;
+}
+
+void io_loop_give_back(struct io_loop *loop)
+{
+	if (loop->budget.used_bytes > 0 || loop->lately_peak_bytes < WORTH_GIVING_BACK)
+		return;
+	loop->lately_peak_bytes = 0;
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 void io_loop_unbuffered(struct io_loop *loop, size_t n)

@@ -35,6 +35,7 @@ struct io_loop {
 	struct list later;	     /* tasks of the next turn */
 	struct list awaiting_relief; /* tasks to run when the budget is under its limit again */
 	struct budget budget;	     /* bytes buffered by all relays of the loop */
+	size_t lately_peak_bytes;    /* of it, since memory was given back */
 	uint8_t *rx;		     /* IO_LOOP_RX_BYTES; used within one read callback only */
 	uint8_t *tx;		     /* IO_LOOP_TX_BYTES; used within one flush only */
 };
@@ -84,6 +85,11 @@ static inline void io_task_cancel(struct io_task *task)
 void io_loop_buffered(struct io_loop *loop, size_t n);
 /* @n of them are gone. */
 void io_loop_unbuffered(struct io_loop *loop, size_t n);
+/*
+ * To be called now and then: what large queues have left in the heap goes back to the system once
+ * they are empty. libc keeps it otherwise, up to twice the largest block that there ever was.
+ */
+void io_loop_give_back(struct io_loop *loop);
 /* Posts @task when the budget is under its soft limit again. Idempotent. */
 static inline void io_loop_await_relief(struct io_loop *loop, struct io_task *task)
 {

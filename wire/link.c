@@ -143,6 +143,7 @@ static void on_time(struct link *l)
 	}
 	if (l->state == LINK_STATE_OPEN)
 		check_liveness(l, now_ms);
+	io_loop_give_back(l->loop);
 	link_schedule(l);
 }
 

@@ -143,6 +143,26 @@ static void relief_comes_when_the_budget_is_under_its_limit(void **state UNUSED)
 	world_deinit(&w);
 }
 
+static void memory_goes_back_when_large_queues_are_empty(void **state UNUSED)
+{
+	static struct world w;
+	const size_t much = 1024 * 1024;
+
+	world_init(&w);
+	io_loop_buffered(w.io, much);
+	io_loop_give_back(w.io);
+	assert_int_equal(w.io->lately_peak_bytes, much);
+	io_loop_unbuffered(w.io, much);
+	io_loop_give_back(w.io);
+	assert_int_equal(w.io->lately_peak_bytes, 0);
+	/* Little is not worth the walk through the heap. */
+	io_loop_buffered(w.io, 1000);
+	io_loop_unbuffered(w.io, 1000);
+	io_loop_give_back(w.io);
+	assert_int_equal(w.io->lately_peak_bytes, 1000);
+	world_deinit(&w);
+}
+
 static void windows_that_do_not_fit_are_refused(void **state UNUSED)
 {
 	struct budget b;
@@ -212,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_task_for_later_runs_once_per_turn_and_wakes_the_loop),
 		cmocka_unit_test(tasks_keep_the_loop_alive_until_they_have_run),
 		cmocka_unit_test(relief_comes_when_the_budget_is_under_its_limit),
+		cmocka_unit_test(memory_goes_back_when_large_queues_are_empty),
 		cmocka_unit_test(windows_that_do_not_fit_are_refused),
 		cmocka_unit_test(links_that_may_still_come_keep_their_windows),
 		cmocka_unit_test(what_is_in_hand_counts_before_it_is_kept),
