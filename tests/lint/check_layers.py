@@ -16,16 +16,17 @@ MAY_INCLUDE = {
     "edge": ("base", "routing", "wire", "ctrl"),
     "client": ("base", "routing", "wire", "tun", "ctrl"),
     "cmd": FOLDERS,
+    "bench": FOLDERS,
 }
 
 # Header prefix: the files that may include it.
 HOMES = {
     "nghttp2/": ("wire/h2_*",),
-    "openssl/": ("wire/tls*",),
+    "openssl/": ("wire/tls*", "bench/bench_relay.c"),
     "ares": ("wire/resolve*",),
     "libmnl/": ("tun/netlink*",),
     "linux/rtnetlink.h": ("tun/netlink*",),
-    "linux/if_tun.h": ("tun/*",),
+    "linux/if_tun.h": ("tun/*", "bench/delay.c"),
     "sqlite3.h": ("edge/store*",),
     "yaml.h": ("base/yaml*",),
     "jansson.h": ("*.c",),
@@ -51,7 +52,7 @@ def judge(path, quote, header):
 
 
 def main():
-    files = tree(".c", ".h", folders=FOLDERS)
+    files = tree(".c", ".h", folders=(*FOLDERS, "bench"))
     problems = [judge(path, *match) for path in files for match in INCLUDE.findall(text_of(path))]
     finish([p for p in problems if p], f"{len(files)} files")
 
