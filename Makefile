@@ -6,7 +6,7 @@ PRESET ?= dev
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all release static test quickstart install fuzz bench docs lint format clean
+.PHONY: all release static test quickstart install fuzz bench bench-plot docs lint format clean
 
 all: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) -j $(JOBS) $(BUILD_FLAGS)
@@ -32,13 +32,14 @@ install:
 	@$(MAKE) --no-print-directory release
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
+# ROWS=regex: a part. PEER=program: beside a connector with cloudflared's command line; PEER_SSH=1: ssh -R.
 bench: release
-	@cmake --build --preset release --target bench-routes bench-bulk udp_load -- --quiet
-	@build/release/bench/bench-routes
-	@bench/run build/release/cmd
-	@bench/reload.py build/release/cmd
-	@bench/udp.py build/release/cmd
-	@bench/up.py build/release
+	@cmake --build --preset release --target bench-programs -- --quiet
+	@bench/run build/release --json build/bench.json $(if $(ROWS),--rows '$(ROWS)') \
+		$(if $(PEER),--peer '$(PEER)') $(if $(PEER_SSH),--peer-ssh)
+
+bench-plot:
+	@bench/plot build/bench.json docs/performance
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
