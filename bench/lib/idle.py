@@ -77,17 +77,18 @@ def wake(stand, keys, _options):
 
 
 def edge_memory(stand, keys, _options):
-    """Key: (). KiB of the edge per idle agent with four links."""
-    pid = stand.edge.process.pid
-    agents = [Agent(stand.tools, stand.edge, f"idle{i}", {}) for i in range(IDLE_AGENTS)]
-    before = settled(lambda: memory_kb(pid)[1])
+    """Key: ("edge",). KiB of an edge of its own per idle agent with four links."""
+    edge = stand.apart("memory").edge
+    agents = [Agent(stand.tools, edge, f"idle{i}", {}) for i in range(IDLE_AGENTS)]
+    before = settled(lambda: memory_kb(edge.process.pid)[1])
     for agent in agents:
         agent.start()
     for agent in agents:
         agent.wait()
-    grown = settled(lambda: memory_kb(pid)[1]) - before
+    grown = settled(lambda: memory_kb(edge.process.pid)[1]) - before
     for agent in agents:
         agent.stop()
+    edge.close()
     return {key: [{"kib": grown / IDLE_AGENTS}] for key in keys}
 
 

@@ -6,6 +6,7 @@ between. adit is one; so are the baselines (lib/baseline.py) and other connector
 are started when a row first wants them and live until the end.
 """
 
+import copy
 import json
 import os
 import socket
@@ -185,9 +186,9 @@ class Subject:
     """@agent is the process under test, @edge the one before it (None where there is none).
     @address is the origin's as users of the edge know it."""
 
-    def __init__(self, entry, agent, edge=None, connector=None, address=None):
+    def __init__(self, entry, agent, edge=None, connector=None, address=None, user=None):
         self.entry, self.agent, self.edge, self.connector = entry, agent, edge, connector
-        self.address = address
+        self.address, self.user = address, user
 
 
 class Tools:
@@ -230,8 +231,22 @@ class Stand:
             space.add_address(address)
         self.origin = tools.child((tools.program("bench-load"), "serve", "0.0.0.0", ORIGIN_PORT),
                                   "origin", ready="ready")
-        self.edge = Edge(tools)
+        self.edge, self.label = Edge(tools), ""
         self.subjects = {}
+
+    def apart(self, label):
+        """The same with an edge and connectors of its own, for figures about memory: what others
+        have freed before would be used again and look like nothing."""
+        other = copy.copy(self)
+        other.edge, other.label, other.subjects = Edge(self.tools, f"edge-{label}"), label, {}
+        return other
+
+    def close(self):
+        for subject in self.subjects.values():
+            if subject.connector:
+                subject.user.process.stop()
+                subject.connector.stop()
+        self.edge.close()
 
     def subject(self, name):
         if name not in self.subjects:
@@ -257,21 +272,22 @@ class Stand:
 
 
 def _adit(stand):
-    agent = Agent(stand.tools, stand.edge, "bench",
+    agent = Agent(stand.tools, stand.edge, f"bench{stand.label}",
                   {ADIT: f"{ORIGIN}:{ORIGIN_PORT}"}).start().wait().wait_routes()
     user = User(stand.tools, stand.edge, ADIT, ORIGIN_PORT)
-    return Subject(user.entry(), agent.process, stand.edge.process, agent, ADIT)
+    return Subject(user.entry(), agent.process, stand.edge.process, agent, ADIT, user)
 
 
 def _peer(stand):
     if not stand.peer_program:
         raise Skip("no PEER= was given")
-    connector = peer.Connector(stand.tools, stand.edge, stand.peer_program, "peer")
+    connector = peer.Connector(stand.tools, stand.edge, stand.peer_program,
+                               f"peer{stand.label}")
     connector.route(peer.ADDRESS)
     connector.start().wait()
     user = User(stand.tools, stand.edge, peer.ADDRESS, ORIGIN_PORT, name="peer-user")
     return Subject(user.entry(), connector.process, stand.edge.process, connector,
-                   peer.ADDRESS)
+                   peer.ADDRESS, user)
 
 
 def _ssh(stand):
