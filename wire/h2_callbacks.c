@@ -178,7 +178,9 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 			resume_starved(s);
 		break;
 	case NGHTTP2_RST_STREAM:
-		if (s->role == H2_ROLE_OPENER && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+		/* To an opener NO_ERROR says that the response came early (RFC 9113 8.1). */
+		if ((s->role == H2_ROLE_ACCEPTOR ||
+		     frame->rst_stream.error_code != NGHTTP2_NO_ERROR) &&
 		    !h2_bucket_take(&s->resets, s->now_ms))
 			flooded(s, "stream resets");
 		break;

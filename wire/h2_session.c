@@ -72,8 +72,8 @@ static int make_nghttp2(struct h2_session *s)
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, UINT32_MAX);
 	nghttp2_option_set_max_send_header_block_length(option, HEADER_BLOCK_MAX);
-	nghttp2_option_set_stream_reset_rate_limit(option, s->limits.resets_burst,
-						   s->limits.resets_per_s);
+	/* Its limit can't change later and applies to acceptors only: ours counts instead. */
+	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
 	if (s->role == H2_ROLE_OPENER)
 		r = nghttp2_session_client_new2(&s->ng, callbacks, s, option);
 	else
@@ -149,6 +149,12 @@ struct h2_session *h2_session_free(struct h2_session *s)
 	nghttp2_session_del(s->ng);
 	free(s);
 	return NULL;
+}
+
+void h2_session_allow_resets(struct h2_session *s, uint32_t burst, uint32_t per_s)
+{
+	h2_bucket_init(&s->resets, burst, per_s);
+	s->resets.filled_ms = s->now_ms;
 }
 
 void h2_session_set_now(struct h2_session *s, uint64_t now_ms)

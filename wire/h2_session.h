@@ -117,6 +117,12 @@ NODISCARD int h2_session_pull(struct h2_session *s, uint8_t *out, size_t cap, si
 void h2_session_set_now(struct h2_session *s, uint64_t now_ms);
 
 /*
+ * From now on the peer may reset @burst streams at once and @per_s per second, whatever
+ * h2_limits said: for peers that have shown who they are. What was counted is forgotten.
+ */
+void h2_session_allow_resets(struct h2_session *s, uint32_t burst, uint32_t per_s);
+
+/*
  * Larger receive windows: the connection's at once, a stream's step by step with the credit that
  * it gives, as long as its reader keeps up. Nothing shrinks.
  */

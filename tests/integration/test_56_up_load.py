@@ -104,6 +104,20 @@ class LoadTest(Case):
         client.stdin.close()
         self.wait_given_back(before)
 
+    def test_resets(self):
+        """What programs reset must not look like an attack: the others' sessions would go, too."""
+        kept, result = self.begin("tcp", sites.HOST4, 1)
+        self.assertEqual(result["echoed"], 1)
+        client, result = self.begin("rst", sites.HOST4, TCP_CONNECTIONS)
+        self.assertEqual(result["echoed"], TCP_CONNECTIONS)
+        client.stdin.close()
+        wait_until(lambda: self.flows()["tcp"] == 1, "all but the kept one to end",
+                   show=lambda: str(self.flows()))
+        self.assert_works()
+        self.assertEqual(self.flows()["tcp"], 1)
+        self.assertNotIn("floods", self.up.process.log())
+        kept.stdin.close()
+
     def test_held(self):
         """A scanner's connections take no more than their share, and others go on."""
         self.net.ip("a", "route", "add", "10.0.0.66", "via", "198.51.101.1")

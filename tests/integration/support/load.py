@@ -4,9 +4,10 @@
 serve   echoes TCP and UDP; prints "ready"
 udp     N flows, all at once, each sends until it is answered, four times at most
 tcp     N connections, all at once, each is answered; they stay open until stdin ends
-syn     N connections that are only begun; the same
+rst     the same, but then they are reset
+syn     N connections that are only begun; they stay, too
 
-udp, tcp and syn print one line of JSON when all is done that they can do.
+All but serve print one line of JSON when all is done that they can do.
 """
 
 import errno
@@ -14,6 +15,7 @@ import json
 import resource
 import select
 import socket
+import struct
 import sys
 
 UDP_TRIES = 4
@@ -181,6 +183,13 @@ def tcp(address, port, n):
     return {"echoed": echoed, "failures": failures}, poll
 
 
+def rst(address, port, n):
+    result, poll = tcp(address, port, n)
+    for sock in poll.sockets.values():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return result, poll
+
+
 def syn(address, port, n):
     poll = Poll()
     failures = begin(address, port, n, poll)
@@ -196,7 +205,7 @@ def main():
     elif mode == "udp":
         print(json.dumps(udp(address, port, int(sys.argv[4]))), flush=True)
     else:
-        result, kept = {"tcp": tcp, "syn": syn}[mode](address, port, int(sys.argv[4]))
+        result, kept = {"tcp": tcp, "rst": rst, "syn": syn}[mode](address, port, int(sys.argv[4]))
         print(json.dumps(result), flush=True)
         sys.stdin.read()
         del kept

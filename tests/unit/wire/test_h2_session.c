@@ -376,26 +376,56 @@ static void pings_are_answered_until_they_flood(void **state UNUSED)
 	mem_pair_deinit(&p);
 }
 
-static void an_opener_counts_resets_itself(void **state UNUSED)
+/* Opens streams that @by resets at once, until the other end has enough. Returns how many. */
+static unsigned int reset_streams(struct mem_pair *p, enum h2_role by)
+{
+	const struct mem_end *victim = by == H2_ROLE_OPENER ? &p->acceptor : &p->opener;
+	unsigned int n;
+
+	for (n = 0; n < 1000 && victim->feed_result == 0; n++) {
+		struct talker t = {.blocked = true};
+
+		if (open_talker(p, &t, get_request, 4) != 0)
+			break;
+		mem_pair_pump(p);
+		h2_stream_reset(by == H2_ROLE_OPENER ? t.stream : p->acceptor.opened,
+				H2_CODE_CANCEL);
+		mem_pair_pump(p);
+	}
+	return n;
+}
+
+static void resets_are_counted_at_both_ends(void **state UNUSED)
 {
 	static struct mem_pair p;
 	struct h2_limits strict = mem_limits;
-	unsigned int n;
 
 	strict.resets_burst = 50;
 	strict.resets_per_s = 10;
 	mem_pair_init_with(&p, 0, &strict, &mem_limits);
 	mem_pair_pump(&p);
-	for (n = 0; n < 1000 && p.opener.feed_result == 0; n++) {
-		struct talker t = {.blocked = true};
+	assert_int_equal(reset_streams(&p, H2_ROLE_ACCEPTOR), 51);
+	mem_pair_deinit(&p);
+	mem_pair_init_with(&p, 0, &mem_limits, &strict);
+	mem_pair_pump(&p);
+	assert_int_equal(reset_streams(&p, H2_ROLE_OPENER), 51);
+	assert_string_equal(h2_session_error_text(p.acceptor.session),
+			    "peer floods with stream resets");
+	mem_pair_deinit(&p);
+}
 
-		if (open_talker(&p, &t, get_request, 4) != 0)
-			break;
-		mem_pair_pump(&p);
-		h2_stream_reset(p.acceptor.opened, H2_CODE_CANCEL);
-		mem_pair_pump(&p);
-	}
-	assert_int_equal(n, 51);
+static void a_trusted_peer_may_reset_more(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits strict = mem_limits;
+
+	strict.resets_burst = 50;
+	strict.resets_per_s = 10;
+	mem_pair_init_with(&p, 0, &mem_limits, &strict);
+	mem_pair_pump(&p);
+	h2_session_set_now(p.acceptor.session, 1000);
+	h2_session_allow_resets(p.acceptor.session, 200, 10);
+	assert_int_equal(reset_streams(&p, H2_ROLE_OPENER), 201);
 	mem_pair_deinit(&p);
 }
 
@@ -418,7 +448,8 @@ int main(void)
 		cmocka_unit_test(an_endless_header_list_costs_its_stream),
 		cmocka_unit_test(garbage_is_the_peers_fault),
 		cmocka_unit_test(pings_are_answered_until_they_flood),
-		cmocka_unit_test(an_opener_counts_resets_itself),
+		cmocka_unit_test(resets_are_counted_at_both_ends),
+		cmocka_unit_test(a_trusted_peer_may_reset_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
