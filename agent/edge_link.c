@@ -27,8 +27,6 @@
  * Streams: far above what an agent's descriptors (two per flow at most) allow, so that the
  *   limit that is met first has a name: max-active-flows or EMFILE.
  * Windows: these are where they start; the link makes them grow.
- * Resets: an edge whose clients give up early resets many short streams; stock agents
- *   don't count them at all, nghttp2's 1000 and 33/s would cut such an edge off.
  */
 static const struct h2_limits limits = {
 	.max_streams = 16384,
@@ -36,8 +34,8 @@ static const struct h2_limits limits = {
 	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
 	.max_frame_bytes = H2_FRAME_MIN, /* more once the edge is known to be adit's */
-	.resets_burst = 20000,
-	.resets_per_s = 2000,
+	.resets_burst = H2_KNOWN_RESETS_BURST,
+	.resets_per_s = H2_KNOWN_RESETS_PER_S,
 };
 
 /* A full advertisement is the largest thing we send: 16,384 entries in calls of 256. */

@@ -22,8 +22,7 @@
 
 /*
  * What we accept from the edge. Streams: none, we open them. Windows: where they start; the link
- * makes them grow. Resets: a service that resets its connections resets as many streams, and
- * losing the link would lose every other session.
+ * makes them grow.
  */
 static const struct h2_limits limits = {
 	.max_streams = 0,
@@ -31,8 +30,8 @@ static const struct h2_limits limits = {
 	.conn_window_bytes = 1024 * 1024,
 	.header_list_bytes = HEADER_LIST_MAX,
 	.max_frame_bytes = H2_FRAME_MAX,
-	.resets_burst = 20000,
-	.resets_per_s = 2000,
+	.resets_burst = H2_KNOWN_RESETS_BURST,
+	.resets_per_s = H2_KNOWN_RESETS_PER_S,
 };
 
 enum tunnel_state {

@@ -27,15 +27,16 @@
 
 /*
  * Windows start at 1 MiB per stream and per connection, and the link makes them grow. Connection
- * credit returns at once, so one full stream doesn't stop the others.
+ * credit returns at once, so one full stream doesn't stop the others. An agent that isn't known yet
+ * can reset only the one stream that we have opened.
  */
 const struct h2_limits edge_agent_limits = {
 	.stream_window_bytes = EDGE_WINDOW_BYTES,
 	.conn_window_bytes = EDGE_WINDOW_BYTES,
 	.header_list_bytes = 64 * 1024,
 	.max_frame_bytes = H2_FRAME_MIN, /* more once it is known to be adit's */
-	.resets_burst = 2000,
-	.resets_per_s = 200,
+	.resets_burst = H2_KNOWN_RESETS_BURST,
+	.resets_per_s = H2_KNOWN_RESETS_PER_S,
 };
 
 /* Clients are strangers until their token is known. */

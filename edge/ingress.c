@@ -32,13 +32,6 @@
 #define STRANGER_MS 30000
 #define REFUSED_MAX 16
 
-/*
- * A client resets a stream for each connection that one of its programs resets, and a link that
- * is cut off takes all other sessions along. As much as agents allow the edge.
- */
-#define RESETS_BURST 20000
-#define RESETS_PER_S 2000
-
 #define BEARER "Bearer "
 
 /* RFC 9110 11.1: the scheme's name is case-insensitive. */
@@ -69,7 +62,8 @@ static void trust(struct ingress *in)
 	if (in->deadline_ms == UINT64_MAX)
 		return;
 	in->deadline_ms = UINT64_MAX;
-	h2_session_allow_resets(link_session(in->link), RESETS_BURST, RESETS_PER_S);
+	h2_session_allow_resets(link_session(in->link), H2_KNOWN_RESETS_BURST,
+				H2_KNOWN_RESETS_PER_S);
 }
 
 static const struct edge_client *authenticate(struct ingress *in, const struct h2_headers *hdrs)

@@ -51,6 +51,14 @@ enum h2_code {
 	H2_CODE_ENHANCE_YOUR_CALM = 11,
 };
 
+/*
+ * RST_STREAM at once and per second from a peer that we know. A program that resets its
+ * connections, such as a scanner or a load test, resets as many streams, and a link that is cut
+ * off for it takes everybody's sessions along. Strangers get less.
+ */
+#define H2_KNOWN_RESETS_BURST 20000
+#define H2_KNOWN_RESETS_PER_S 2000
+
 struct h2_limits {
 	uint32_t max_streams;	      /* concurrent, opened by the peer; 0 for an opener */
 	uint32_t stream_window_bytes; /* our receive credit per stream, at its start */
