@@ -287,6 +287,11 @@ static json_t *domains_json(const struct dns_stub *s)
 	return list;
 }
 
+static json_int_t of_both(uint64_t udp, uint64_t tcp)
+{
+	return (json_int_t)udp + (json_int_t)tcp;
+}
+
 struct json_t *dns_stub_json(const struct dns_stub *s)
 {
 	const struct dns_stub_counts *tcp = &s->counts;
@@ -294,9 +299,9 @@ struct json_t *dns_stub_json(const struct dns_stub *s)
 
 	dns_forwarder_get_stats(s->forwarder, &udp);
 	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "domains", domains_json(s),
-			 "queries", (json_int_t)(udp.queries + tcp->queries), "failures",
-			 (json_int_t)(udp.failed + tcp->failed), "refused",
-			 (json_int_t)(udp.refused + tcp->refused), "overload",
-			 (json_int_t)(udp.overload + tcp->overload), "in_flight",
+			 "queries", of_both(udp.queries, tcp->queries), "failures",
+			 of_both(udp.failed, tcp->failed), "refused",
+			 of_both(udp.refused, tcp->refused), "overload",
+			 of_both(udp.overload, tcp->overload), "in_flight",
 			 (json_int_t)udp.n_in_flight, "connections", (json_int_t)s->n_connections);
 }
