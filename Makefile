@@ -33,7 +33,7 @@ install:
 	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 # ROWS=regex: a part. PEER=program: beside a connector with cloudflared's command line; PEER_SSH=1: ssh -R.
-bench: release
+bench: release static
 	@cmake --build --preset release --target bench-programs -- --quiet
 	@bench/run build/release --json build/bench.json $(if $(ROWS),--rows '$(ROWS)') \
 		$(if $(PEER),--peer '$(PEER)') $(if $(PEER_SSH),--peer-ssh)

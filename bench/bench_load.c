@@ -7,8 +7,8 @@
  *   bench-load get|put ADDRESS PORT STREAMS BYTES SECONDS  bulk; BYTES of all streams together, or
  *                                                          what went in SECONDS (0: no limit)
  *   bench-load ping ADDRESS PORT N                         N round trips of 64 bytes
- *   bench-load open ADDRESS PORT N AT_ONCE                 N streams, one byte each, AT_ONCE at a
- * time bench-load hold ADDRESS PORT N                         N idle streams until stdin ends
+ *   bench-load open ADDRESS PORT N AT_ONCE                 N streams of one byte, so many at once
+ *   bench-load hold ADDRESS PORT N                         N idle streams until stdin ends
  *
  * All but `serve` print one line of JSON. Bulk is counted where it is received, in bins of 100 ms
  * from the request on, so that what lies in buffers on the way is not taken for delivered. Nothing
@@ -90,12 +90,24 @@ static bool receive_all(int fd, void *data, size_t n)
 	return recv(fd, data, n, MSG_WAITALL) == (ssize_t)n;
 }
 
-/* Sends @request's bytes, as far as its time allows. The receiver may close before. */
+static bool is_answered(int fd)
+{
+	uint8_t byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * Sends @request's bytes, as far as its time allows. The receiver may close before. A "put" goes on
+ * until it is answered: the server's time begins later, and it must not wait for more in vain.
+ */
 static void pour(int fd, const struct request *request)
 {
 	uint64_t left = request->n_bytes, end = now_ns() + request->limit_ns;
+	bool ends_here = request->limit_ns && request->verb == GET;
+	bool ends_there = request->limit_ns && request->verb == PUT;
 
-	while (left > 0 && !(request->limit_ns && now_ns() > end)) {
+	while (left > 0 && !(ends_here && now_ns() > end) && !(ends_there && is_answered(fd))) {
 		ssize_t done = send(fd, block, left < BLOCK ? left : BLOCK, MSG_NOSIGNAL);
 
 		if (done < 0)

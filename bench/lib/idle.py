@@ -2,7 +2,6 @@
 """Groups about a connector that carries nothing: start, loss and return, memory, wake-ups, size."""
 
 import os
-import subprocess
 import time
 
 from lib.bulk import settled
@@ -92,25 +91,35 @@ def edge_memory(stand, keys, _options):
     return {key: [{"kib": grown / IDLE_AGENTS}] for key in keys}
 
 
+def _stripped_bytes(stand, program):
+    copy = stand.tools.file("stripped")
+    run(("strip", "-o", copy, program))
+    return os.path.getsize(copy)
+
+
 def size(stand, keys, _options):
     """Keys: (program,), its path in the build folder."""
     samples = {}
     for key in keys:
         program = os.path.join(stand.tools.build, *key)
-        if not os.path.exists(program):
+        if os.path.exists(program):
+            samples[key] = [{"kb": _stripped_bytes(stand, program) / 1000}]
+        else:
             samples[key] = Skip(f"{key[0]} isn't built")
-            continue
-        copy = stand.tools.file("stripped")
-        run(("strip", "-o", copy, program))
-        samples[key] = [{"kb": os.path.getsize(copy) / 1000}]
     return samples
 
 
-def static(_stand, keys, _options):
-    """Keys: ("static",): the agent without any library of the system."""
-    targets = subprocess.run(("make", "-qp", "-f", os.path.join(os.path.dirname(__file__),
-                              "../../Makefile")), check=False, text=True, cwd="/",
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    if "\nstatic:" not in targets:
-        raise Skip("there is no `make static` yet")
-    raise Skip("`make static` is there, but this row doesn't know its file yet")
+def static(stand, keys, options):
+    """Keys: ("static",): the agent without any library of the system, from the build folder beside."""
+    program = os.path.join(os.path.dirname(stand.tools.build), "static", "cmd", "adit")
+    if not os.path.exists(program):
+        raise Skip("`make static` comes first")
+    agent = Agent(stand.tools, stand.edge, "static", {}, program=program)
+    samples = []
+    for _ in range(options.pairs):
+        agent.start().wait()
+        rss, _private = settled(lambda: memory_kb(agent.process.pid))
+        samples.append({"mb": _stripped_bytes(stand, program) / 1e6, "rss_mb": rss * 1024 / 1e6})
+        agent.stop()
+        poll(lambda: not stand.edge.registered(agent.name), "the agent to be gone")
+    return {key: samples for key in keys}

@@ -100,7 +100,8 @@ PATH = (
 
 FILES = (
     Row("size", "adit, stripped, dynamic", "size", ("cmd/adit",), "kb", "kB", must=700, aim=450),
-    Row("static-size", "static agent: file", "static", ("static",), "mb", "MB", must=6.5, aim=5.5),
+    Row("static-size", "static agent, stripped: file", "static", ("static",), "mb", "MB", must=6.5,
+        aim=5.5),
     Row("static-rss", "static agent: idle RSS", "static", ("static",), "rss_mb", "MB", must=6.5,
         aim=5.5),
 )

@@ -122,8 +122,9 @@ class Edge:
 class Agent:
     """`adit run` for a tunnel of its own; routes: {address: port on this host}."""
 
-    def __init__(self, tools, edge, name, routes, prefix=()):
+    def __init__(self, tools, edge, name, routes, prefix=(), program=None):
         self.tools, self.edge, self.name, self.prefix = tools, edge, name, tuple(prefix)
+        self.program = program or tools.adit
         self.folder = tools.file(f"agent-{name}")
         os.mkdir(self.folder)
         self.socket_path = os.path.join(self.folder, "adit.sock")
@@ -138,7 +139,7 @@ class Agent:
         self.process = None
 
     def argv(self):
-        return (*self.prefix, self.tools.adit, "run", "--config", self.config)
+        return (*self.prefix, self.program, "run", "--config", self.config)
 
     def start(self):
         self.process = self.tools.child(self.argv(), f"agent-{self.name}")
