@@ -15,7 +15,7 @@ from support.up import Up
 from support.waiting import wait_until
 
 OTHER, OTHER_HOST = "10.9.0.0/24", "10.9.0.5"
-# What issue 2 of 4 allows between a withdrawal and its effect is 2 s; broken is what takes longer
+# A withdrawal has its effect within 2 s; broken, on a machine however busy, is what takes longer
 # than five times that.
 EFFECT_S = 10
 

@@ -168,7 +168,7 @@ static void test_checksum_of_zero(void **state)
 	}
 }
 
-/* tun.md, sections 3 and 5: refused port 3/3 and 1/4, the others as for TCP. */
+/* Refused port 3/3 and 1/4, the others as for TCP. */
 static void test_rejections(void **state)
 {
 	static const struct {

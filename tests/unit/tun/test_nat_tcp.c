@@ -182,7 +182,7 @@ static void test_syn_with_data(void **state)
 	assert_int_equal(get32(l4_of(frame.bytes) + 8), 5 + 1 + 1201);
 }
 
-/* tun.md's table, section 3: what an application is told for each answer of the edge. */
+/* What an application is told for each answer of the edge. */
 static void test_refusals(void **state)
 {
 	static const struct {
