@@ -75,13 +75,15 @@ def refuse(status, error=None):
 
 
 def echo(conn, stream):
-    """Bytes come back as they arrive, the end after the end."""
-    def on_end():
-        threading.Thread(target=conn.end, args=(stream,), daemon=True).start()
-    with conn.lock:
-        pending = bytes(stream.data)
-        stream.on_data = lambda data: conn.send(stream, data)
-        stream.on_end = on_end
-        ended = stream.ended
+    """Bytes come back as they arrive, the end after the end. Not from on_data: the connection's
+    thread would wait for credit that only it can read."""
     conn.respond(stream, OK)
-    conn.send(stream, pending, end=ended)
+    at, ended = 0, False
+    while not ended:
+        with conn.lock:
+            while len(stream.data) == at and not (stream.closed or conn.closed):
+                conn.lock.wait()
+            data, ended = bytes(stream.data[at:]), stream.closed or conn.closed
+        at += len(data)
+        if not conn.send(stream, data, end=ended):
+            return
