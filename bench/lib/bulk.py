@@ -17,6 +17,7 @@ GIB = 2**30
 PINGS, CALL_PINGS = 3000, 2000
 STREAMS_AT = {1: 400, 32: 1600}     # new streams per sample, by how many at once
 WARM_SHARE = 8
+TIDY_S = 12         # an agent looks every 10 s for memory to give back
 
 
 def spread(stand, keys, pairs, take, subject_of):
@@ -163,7 +164,7 @@ def _hold(stand, subject, n):
         for holder in holders:
             holder.popen.stdin.close()
             poll(lambda h=holder: not h.running(), "the streams' end")
-        after = settled(lambda: _private(subject))
+        after = settled(lambda: _private(subject), TIDY_S)
     finally:
         for child in [*holders, *(user.process for user in users)]:
             child.stop()
