@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 
+from support import netns
 from support.case import Case, main
 from support.require import need
 from support.waiting import wait_until
@@ -30,10 +31,7 @@ class TunHostTest(Case):
     def setUp(self):
         super().setUp()
         need("root", "netns", "tun")
-        self.netns = f"adit{os.getpid()}{self._testMethodName[5:12]}"
-        subprocess.run(("ip", "netns", "add", self.netns), check=True)
-        self.addCleanup(subprocess.run, ("ip", "netns", "del", self.netns), check=False)
-        self.ip("link set lo up")
+        self.netns = netns.add(self, f"adit{os.getpid()}{self._testMethodName[5:12]}")
         self.ip("link add wan type veth peer name far")
         self.ip("addr add 10.1.1.2/24 dev wan")
         # What is compared later must not change by itself: no addresses that are being tried out.
@@ -47,7 +45,7 @@ class TunHostTest(Case):
         self.n = 0
 
     def inside(self, *argv):
-        return ["nsenter", f"--net=/run/netns/{self.netns}", *argv]
+        return [*netns.enter(self.netns), *argv]
 
     def ip(self, line):
         return subprocess.run(self.inside("ip", *line.split()), check=True,

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 
-from support import sites
+from support import netns, sites
 from support.case import Case, main
 from support.require import need
 from support.up import Up, network_state
@@ -230,13 +230,10 @@ class Lan:
 
     def __init__(self, case):
         net = case.net
-        net.names["lan"] = net.names["user"] + "lan"
-        subprocess.run(("ip", "netns", "add", net.names["lan"]), check=True)
-        case.addCleanup(subprocess.run, ("ip", "netns", "del", net.names["lan"]), check=False)
+        net.names["lan"] = netns.add(case, net.names["user"] + "lan")
         net.ip("user", "link", "add", "lan0", "type", "veth", "peer", "name", "lan0", "netns",
                net.names["lan"])
         for role, address in (("user", self.OWN), ("lan", self.NEIGHBOUR)):
-            net.ip(role, "link", "set", "lo", "up")
             net.ip(role, "link", "set", "lan0", "addrgenmode", "none")
             net.ip(role, "addr", "add", f"{address}/25", "dev", "lan0")
             net.ip(role, "link", "set", "lan0", "up")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from support import netns
 from support.case import Case, main
 from support.delay import LEFT_IP, RIGHT_IP, Delay
 from support.require import need
@@ -61,14 +62,13 @@ class DelayTest(Case):
         base = f"adit{os.getpid()}d{next(_count)}"
         self.names = [base + side for side in ("left", "right")]
         for name in self.names:
-            subprocess.run(("ip", "netns", "add", name), check=True)
-            self.addCleanup(subprocess.run, ("ip", "netns", "del", name), check=False)
+            netns.add(self, name)
 
     def carry(self, n, size=100, **limits):
         """Which of @n datagrams to the right arrived, in their order."""
-        paths = [f"/run/netns/{name}" for name in self.names]
+        paths = [netns.path(name) for name in self.names]
         delay = Delay(self, *paths, name=f"delay{next(_count)}", **limits)
-        prefixes = [["nsenter", f"--net={path}"] for path in paths]
+        prefixes = [netns.enter(name) for name in self.names]
         sink = self.start(f"sink{next(_count)}", prefixes[1] + [sys.executable, "-c", SINK],
                           stdout=subprocess.PIPE)
         self.assertEqual(sink.stdout.readline(), b"ready\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of all integration tests: a folder, processes that end with the test, skips as 77."""
 
+import contextlib
 import faulthandler
 import os
 import shutil
@@ -28,6 +29,9 @@ class Case(unittest.TestCase):
         self.tmp = tempfile.mkdtemp(prefix="adit-test-")
         self.addCleanup(shutil.rmtree, self.tmp, ignore_errors=True)
         self.processes = []
+        # What processes stand on, such as namespaces: it goes when they have ended.
+        self.ground = contextlib.ExitStack()
+        self.addCleanup(self.ground.close)
         self.addCleanup(self._finish)
         began = time.monotonic()
         self.addCleanup(lambda: print(f"{time.monotonic() - began:.1f} s", end=" ",

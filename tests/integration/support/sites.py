@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 
-from support import adit
+from support import adit, netns
 from support.adit import route, routes
 from support.sshd import Sshd
 from support.waiting import wait_until
@@ -25,10 +25,6 @@ _LINKS = {"user": 0, "a": 1, "b": 2}
 _count = itertools.count()
 
 
-def _run(*argv):
-    subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
 class Sites:
     """@families: "46", "4" or "6". @mtu: of all links."""
 
@@ -36,11 +32,8 @@ class Sites:
         self.case, self.families = case, families
         base = f"adit{os.getpid()}s{next(_count)}"
         self.names = {role: f"{base}{role}" for role in ("user", "edge", "a", "b")}
-        for name in self.names.values():
-            _run("ip", "netns", "add", name)
-            case.addCleanup(subprocess.run, ("ip", "netns", "del", name), check=False)
-        for role in self.names:
-            self.ip(role, "link", "set", "lo", "up")
+        for role, name in self.names.items():
+            netns.add(case, name)
             self.sysctl(role, "net/ipv6/conf/all/accept_dad", 0)
         for role, number in _LINKS.items():
             self._join(role, number, mtu)
@@ -54,10 +47,10 @@ class Sites:
 
     def prefix(self, role):
         """What to put before a command to run it there."""
-        return ["nsenter", f"--net=/run/netns/{self.names[role]}"]
+        return netns.enter(self.names[role])
 
     def ip(self, role, *argv):
-        _run(*self.prefix(role), "ip", *argv)
+        netns.ip(self.names[role], *argv)
 
     def ip_json(self, role, *argv):
         return subprocess.run(self.prefix(role) + ["ip", "-j", *argv], check=True,
@@ -73,7 +66,7 @@ class Sites:
 
     def _join(self, role, number, mtu):
         end = self.names[role]
-        _run(*self.prefix("edge"), "ip", "link", "add", f"to-{role}", "mtu", str(mtu), "type",
+        self.ip("edge", "link", "add", f"to-{role}", "mtu", str(mtu), "type",
              "veth", "peer", "name", "wan", "mtu", str(mtu), "netns", end)
         for where, device, last in (("edge", f"to-{role}", 1), (role, "wan", 2)):
             if "4" in self.families:
