@@ -4,8 +4,6 @@
 import os
 import shutil
 import signal
-import socket
-import time
 
 from support import adit, origin
 from support.case import Case, main

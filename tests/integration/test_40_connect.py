@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 
-from peers.ingress import OK, Ingress, echo, refuse
+from peers.ingress import OK, Ingress, digest, echo, refuse
 from support.case import Case, main
 from support.nameserver import NameServer
 from support.origin import pattern
@@ -110,14 +110,6 @@ class Bytes(ConnectCase):
         self.assertNotIn("adit-virtual-network", ingress.requests[0])
 
     def test_answer_after_eof(self):
-        def digest(conn, stream):
-            sha = hashlib.sha256()
-            with conn.lock:
-                sha.update(bytes(stream.data))
-                stream.on_data = sha.update
-            conn.respond(stream, OK)
-            conn.wait(lambda: stream.closed, "the end of stdin")
-            conn.send(stream, sha.hexdigest().encode(), end=True)
         data = pattern(20 * MIB)
         code, out, _ = self.connect(self.ingress(digest).address, data=data)
         self.assertEqual((code, out.decode()), (0, hashlib.sha256(data).hexdigest()))

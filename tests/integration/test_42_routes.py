@@ -3,7 +3,6 @@
 
 import os
 
-from support import origin
 from support.adit import Agent, Edge, connect, route, routes
 from support.case import Case, main
 from support.stack import serve

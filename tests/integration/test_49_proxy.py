@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from peers.ingress import OK, Ingress, echo, refuse
+from peers.ingress import OK, Ingress, digest, echo, refuse
 from peers.proxy_client import BIND, NO_AUTH, PASSWORD, UDP, Wire, basic, login, request
 from support import adit
 from support.case import Case, main
@@ -165,14 +165,6 @@ class Socks(ProxyCase):
         self.assertEqual(len(self.edge.requests), 1)
 
     def test_half_close(self):
-        def digest(conn, stream):
-            sha = hashlib.sha256()
-            with conn.lock:
-                sha.update(bytes(stream.data))
-                stream.on_data = sha.update
-            conn.respond(stream, OK)
-            conn.wait(lambda: stream.closed, "the client's end")
-            conn.send(stream, sha.hexdigest().encode(), end=True)
         data = pattern(5 * MIB)
         self.proxy(answer=digest)
         wire = self.wire().connect().send(data)

@@ -136,7 +136,7 @@ class TwoNetworks:
                   for network in ("staging", None)]
         for host in self.net.addresses() * 2:
             for shell, want in zip(shells, (b"b\n", b"a\n")):
-                url = f"http://[{host}]/\n" if ":" in host else f"http://{host}/\n"
+                url = sites.url(host) + "\n"
                 shell.stdin.write(url.encode())
                 shell.stdin.flush()
                 self.assertEqual(shell.stdout.readline(), want)

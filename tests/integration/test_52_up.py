@@ -17,10 +17,6 @@ from support.waiting import wait_until
 HOST = {"4": sites.HOST4, "6": sites.HOST6}
 
 
-def url(address):
-    return f"http://[{address}]/" if ":" in address else f"http://{address}/"
-
-
 class UpCase(Case):
     families = "46"
     mtu = 1500
@@ -87,7 +83,7 @@ class ProgramsTest(UpCase):
 
     def test_curl_dig_ping(self):
         for host in self.each():
-            self.assertEqual(self.check("curl", "-s", "-g", "-m", "60", url(host)), "a\n")
+            self.assertEqual(self.check("curl", "-s", "-g", "-m", "60", sites.url(host)), "a\n")
             txt = self.check("dig", "+short", "+tries=1", "+time=30", f"@{host}",
                              "host.corp.test", "TXT")
             self.assertEqual(txt, '"a"\n')
@@ -199,7 +195,7 @@ class LifeTest(UpCase):
         second = Up(self, self.lab, name="up")
         self.assertEqual(second.process.wait(), 73)
         self.assertIn(str(first.pid()), second.process.log())
-        self.assertEqual(self.check("curl", "-s", "-m", "60", url(sites.HOST4)), "a\n")
+        self.assertEqual(self.check("curl", "-s", "-m", "60", sites.url(sites.HOST4)), "a\n")
         third = Up(self, self.lab, "--instance", "1", "--include", "10.0.0.6/32", name="other")
         wait_until(lambda: "up device" in third.process.log(), "the third to be up",
                    show=third.process.log_tail)
@@ -220,7 +216,7 @@ class LifeTest(UpCase):
         self.assertNotIn("0", status["Uid"].split())
         with open(f"/proc/{up.helper_pid()}/status", encoding="ascii") as f:
             self.assertIn("CapEff:\t0000000000001000", f.read())
-        self.assertEqual(self.check("curl", "-s", "-m", "60", url(sites.HOST4)), "a\n")
+        self.assertEqual(self.check("curl", "-s", "-m", "60", sites.url(sites.HOST4)), "a\n")
 
     def test_another_user_before(self):
         """Each finds the folder and the files of the one before, also of a killed one."""

@@ -56,10 +56,6 @@ except OSError as e:
 """
 
 
-def url(address):
-    return f"http://[{address}]/" if ":" in address else f"http://{address}/"
-
-
 class TrapCase(Case):
     edge_settings = agent_settings = ""
 
@@ -90,7 +86,7 @@ class TrapCase(Case):
                           **options)
 
     def fetch(self, address):
-        return self.check("curl", "-s", "-g", "-m", "60", url(address))
+        return self.check("curl", "-s", "-g", "-m", "60", sites.url(address))
 
     def grant_nowhere(self):
         """Networks that the user may reach and nobody serves."""
@@ -262,7 +258,7 @@ class LanTest(TrapCase):
         up = self.start_up()
         self.assertIn("dev lan0", self.check("ip", "route", "get", Lan.NEIGHBOUR))
         self.assertEqual(self.fetch(Lan.NEIGHBOUR), "near\n")
-        done = self.net.run("lan", "curl", "-s", "-m", "60", url(Lan.OWN))
+        done = self.net.run("lan", "curl", "-s", "-m", "60", sites.url(Lan.OWN))
         self.assertEqual(done.stdout, "own\n")
         self.assertEqual(self.fetch(sites.HOST4), "a\n")
         self.assertIn({"network": Lan.NETWORK, "interface": "lan0"},

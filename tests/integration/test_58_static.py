@@ -3,7 +3,6 @@
 
 import os
 import re
-import subprocess
 
 from support import adit, origin
 from support.case import Case, main

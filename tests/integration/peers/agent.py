@@ -17,7 +17,7 @@ import threading
 import uuid
 
 from peers import rpc
-from peers.capnp import Struct, split
+from peers.capnp import split
 from peers.h2conn import H2Connection
 from peers.h2machine import SETTING
 from support.tlsca import client_context

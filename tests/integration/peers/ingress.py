@@ -5,6 +5,7 @@ What happens to a request is decided by `answer`, a function (connection, stream
 in a thread of its own. peers/edge.py is the side that agents see.
 """
 
+import hashlib
 import socket
 import threading
 
@@ -87,3 +88,14 @@ def echo(conn, stream):
         at += len(data)
         if not conn.send(stream, data, end=ended):
             return
+
+
+def digest(conn, stream):
+    """After the end the SHA-256 of what came, in hexadecimal."""
+    sha = hashlib.sha256()
+    with conn.lock:
+        sha.update(bytes(stream.data))
+        stream.on_data = sha.update
+    conn.respond(stream, OK)
+    conn.wait(lambda: stream.closed, "the client's end")
+    conn.send(stream, sha.hexdigest().encode(), end=True)

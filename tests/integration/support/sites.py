@@ -25,6 +25,10 @@ _LINKS = {"user": 0, "a": 1, "b": 2}
 _count = itertools.count()
 
 
+def url(address):
+    return f"http://[{address}]/" if ":" in address else f"http://{address}/"
+
+
 class Sites:
     """@families: "46", "4" or "6". @mtu: of all links."""
 
