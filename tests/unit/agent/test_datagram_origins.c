@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/log.h"
+#include "tests/unit/wire/quiet_session.h"
 #include "wire/datagram_stream.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
@@ -72,28 +73,13 @@ struct world {
 
 /* ---- the sessions ---- */
 
-static void carry(struct h2_session *from, struct h2_session *to)
-{
-	uint8_t *buf = malloc(H2_PULL_MIN);
-	size_t n;
-
-	do {
-		assert_int_equal(h2_session_pull(from, buf, H2_PULL_MIN, &n), 0);
-		if (n)
-			assert_int_equal(h2_session_feed(to, buf, n), 0);
-	} while (n);
-	free(buf);
-}
-
 static void pump_task(struct io_task *task)
 {
 	struct world *w = container_of(task, struct world, pump);
 
-	if (!w->edge || !w->agent)
-		return;
-	carry(w->edge, w->agent);
-	carry(w->agent, w->edge);
-	carry(w->edge, w->agent);
+	quiet_carry(w->edge, w->agent);
+	quiet_carry(w->agent, w->edge);
+	quiet_carry(w->edge, w->agent);
 }
 
 static void on_output(void *ctx)
@@ -101,23 +87,6 @@ static void on_output(void *ctx)
 	struct world *w = ctx;
 
 	io_task_post(w->loop, &w->pump);
-}
-
-static void nothing(void *ctx UNUSED)
-{
-}
-
-static void nothing_code(void *ctx UNUSED, uint32_t h2_code UNUSED)
-{
-}
-
-static void nothing_ack(void *ctx UNUSED, uint64_t opaque UNUSED)
-{
-}
-
-static bool take_all(void *ctx UNUSED, size_t n UNUSED)
-{
-	return true;
 }
 
 static void take_stream(void *ctx, struct h2_stream *stream, const struct h2_headers *hdrs UNUSED)
@@ -130,22 +99,9 @@ static void take_stream(void *ctx, struct h2_stream *stream, const struct h2_hea
 }
 
 static const struct h2_session_events session_events = {
-	.on_settings = nothing,
+	QUIET_EVENTS,
 	.on_open = take_stream,
-	.on_goaway = nothing_code,
-	.on_ping_ack = nothing_ack,
 	.on_output = on_output,
-	.on_received = take_all,
-};
-
-static const struct h2_limits limits = {
-	.max_streams = 100,
-	.stream_window_bytes = 1 << 20,
-	.conn_window_bytes = 1 << 20,
-	.header_list_bytes = 65536,
-	.max_frame_bytes = 16384,
-	.resets_burst = 100,
-	.resets_per_s = 100,
 };
 
 /* ---- the edge's side of a flow ---- */
@@ -238,9 +194,10 @@ static void world_init(struct world *w)
 	uv_idle_init(&w->uv, &w->idle);
 	uv_idle_start(&w->idle, idle_cb);
 	w->origins = datagram_origins_new(w->loop, test_clock, flow_ended, w);
-	assert_int_equal(h2_session_new(&w->edge, H2_ROLE_OPENER, &limits, &session_events, w), 0);
-	assert_int_equal(h2_session_new(&w->agent, H2_ROLE_ACCEPTOR, &limits, &session_events, w),
-			 0);
+	assert_int_equal(
+		h2_session_new(&w->edge, H2_ROLE_OPENER, &quiet_limits, &session_events, w), 0);
+	assert_int_equal(
+		h2_session_new(&w->agent, H2_ROLE_ACCEPTOR, &quiet_limits, &session_events, w), 0);
 	io_task_post(w->loop, &w->pump);
 	w->target = open_target(&w->next.target);
 	w->next.requested = w->next.target;

@@ -20,6 +20,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "tests/unit/wire/quiet_session.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/io_loop.h"
@@ -91,26 +92,13 @@ static void accept_cb(uv_stream_t *listener, int status)
 
 /* ---- the sessions ---- */
 
-static void carry(struct h2_session *from, struct h2_session *to)
-{
-	uint8_t *buf = malloc(H2_PULL_MIN);
-	size_t n;
-
-	do {
-		assert_int_equal(h2_session_pull(from, buf, H2_PULL_MIN, &n), 0);
-		if (n)
-			assert_int_equal(h2_session_feed(to, buf, n), 0);
-	} while (n);
-	free(buf);
-}
-
 static void pump_task(struct io_task *task)
 {
 	struct world *w = container_of(task, struct world, pump);
 
-	carry(w->edge, w->agent);
-	carry(w->agent, w->edge);
-	carry(w->edge, w->agent);
+	quiet_carry(w->edge, w->agent);
+	quiet_carry(w->agent, w->edge);
+	quiet_carry(w->edge, w->agent);
 }
 
 static void on_output(void *ctx)
@@ -118,29 +106,6 @@ static void on_output(void *ctx)
 	struct world *w = ctx;
 
 	io_task_post(w->loop, &w->pump);
-}
-
-static void nothing(void *ctx)
-{
-	(void)ctx;
-}
-
-static void nothing_code(void *ctx, uint32_t h2_code)
-{
-	(void)ctx;
-	(void)h2_code;
-}
-
-static void nothing_ack(void *ctx, uint64_t opaque)
-{
-	(void)ctx;
-	(void)opaque;
-}
-
-static bool take_all(void *ctx, size_t n)
-{
-	(void)ctx;
-	return n > 0;
 }
 
 static void take_stream(void *ctx, struct h2_stream *stream, const struct h2_headers *hdrs)
@@ -154,12 +119,9 @@ static void take_stream(void *ctx, struct h2_stream *stream, const struct h2_hea
 }
 
 static const struct h2_session_events session_events = {
-	.on_settings = nothing,
+	QUIET_EVENTS,
 	.on_open = take_stream,
-	.on_goaway = nothing_code,
-	.on_ping_ack = nothing_ack,
 	.on_output = on_output,
-	.on_received = take_all,
 };
 
 static void copy_header(char *out, size_t n, const struct h2_headers *hdrs, const char *name)
@@ -229,16 +191,6 @@ static void flow_ended(void *ctx)
 	((struct world *)ctx)->n_ended++;
 }
 
-static const struct h2_limits limits = {
-	.max_streams = 100,
-	.stream_window_bytes = 1 << 20,
-	.conn_window_bytes = 1 << 20,
-	.header_list_bytes = 65536,
-	.max_frame_bytes = 16384,
-	.resets_burst = 100,
-	.resets_per_s = 100,
-};
-
 static void listen_on_loopback(struct world *w)
 {
 	struct sockaddr_storage ss;
@@ -273,11 +225,12 @@ static void open_world(struct world *w)
 	w->next.mode = RELAY_HALF_CLOSE;
 	w->next.connect_timeout_ms = 5000;
 	w->next.keep_alive_ms = 30000;
-	assert_int_equal(h2_session_new(&w->edge, H2_ROLE_OPENER, &limits, &session_events, w), 0);
-	assert_int_equal(h2_session_new(&w->agent, H2_ROLE_ACCEPTOR, &limits, &session_events, w),
-			 0);
-	carry(w->agent, w->edge);
-	carry(w->edge, w->agent);
+	assert_int_equal(
+		h2_session_new(&w->edge, H2_ROLE_OPENER, &quiet_limits, &session_events, w), 0);
+	assert_int_equal(
+		h2_session_new(&w->agent, H2_ROLE_ACCEPTOR, &quiet_limits, &session_events, w), 0);
+	quiet_carry(w->agent, w->edge);
+	quiet_carry(w->edge, w->agent);
 }
 
 static void close_world(struct world *w)

@@ -10,6 +10,7 @@
 
 #include "agent/reply.h"
 #include "base/compiler.h"
+#include "tests/unit/wire/quiet_session.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 
@@ -22,29 +23,6 @@ struct pair {
 	bool saw_response, saw_end;
 	uint32_t closed_code;
 };
-
-static void nothing(void *ctx)
-{
-	(void)ctx;
-}
-
-static void nothing_code(void *ctx, uint32_t h2_code)
-{
-	(void)ctx;
-	(void)h2_code;
-}
-
-static void nothing_ack(void *ctx, uint64_t opaque)
-{
-	(void)ctx;
-	(void)opaque;
-}
-
-static bool take_all(void *ctx, size_t n)
-{
-	(void)ctx;
-	return n > 0;
-}
 
 static void answer(void *ctx, struct h2_stream *stream, const struct h2_headers *hdrs)
 {
@@ -63,21 +41,15 @@ static void refuse_open(void *ctx, struct h2_stream *stream, const struct h2_hea
 }
 
 static const struct h2_session_events agent_events = {
-	.on_settings = nothing,
+	QUIET_EVENTS,
 	.on_open = answer,
-	.on_goaway = nothing_code,
-	.on_ping_ack = nothing_ack,
-	.on_output = nothing,
-	.on_received = take_all,
+	.on_output = quiet_event,
 };
 
 static const struct h2_session_events edge_events = {
-	.on_settings = nothing,
+	QUIET_EVENTS,
 	.on_open = refuse_open,
-	.on_goaway = nothing_code,
-	.on_ping_ack = nothing_ack,
-	.on_output = nothing,
-	.on_received = take_all,
+	.on_output = quiet_event,
 };
 
 static void see_response(void *ctx, struct h2_stream *stream, const struct h2_headers *hdrs)
@@ -110,19 +82,6 @@ static const struct h2_stream_events request_events = {
 	.on_closed = see_closed,
 };
 
-static void carry(struct h2_session *from, struct h2_session *to)
-{
-	uint8_t *buf = malloc(H2_PULL_MIN);
-	size_t n;
-
-	do {
-		assert_int_equal(h2_session_pull(from, buf, H2_PULL_MIN, &n), 0);
-		if (n)
-			assert_int_equal(h2_session_feed(to, buf, n), 0);
-	} while (n);
-	free(buf);
-}
-
 static void run(struct pair *p, int (*reply)(struct h2_stream *stream),
 		const char *const (*expected)[2], size_t n_expected)
 {
@@ -146,13 +105,13 @@ static void run(struct pair *p, int (*reply)(struct h2_stream *stream),
 	*p = (struct pair){.reply = reply, .expected = expected, .n_expected = n_expected};
 	assert_int_equal(h2_session_new(&p->edge, H2_ROLE_OPENER, &limits, &edge_events, p), 0);
 	assert_int_equal(h2_session_new(&p->agent, H2_ROLE_ACCEPTOR, &limits, &agent_events, p), 0);
-	carry(p->agent, p->edge);
-	carry(p->edge, p->agent);
+	quiet_carry(p->agent, p->edge);
+	quiet_carry(p->edge, p->agent);
 	assert_int_equal(h2_stream_open(p->edge, &stream, request, ARRAY_SIZE(request), false,
 					&request_events, p),
 			 0);
-	carry(p->edge, p->agent);
-	carry(p->agent, p->edge);
+	quiet_carry(p->edge, p->agent);
+	quiet_carry(p->agent, p->edge);
 	assert_true(p->saw_response);
 	p->closed_code = UINT32_MAX;
 	p->agent = h2_session_free(p->agent);

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "client/datagram_flow.h"
+#include "tests/unit/wire/quiet_session.h"
 #include "wire/datagram_stream.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
@@ -154,60 +155,17 @@ static void on_request(void *ctx, struct h2_stream *stream, const struct h2_head
 	copy_header(w->capsules, sizeof(w->capsules), hdrs, "capsule-protocol");
 }
 
-static void nothing(void *ctx UNUSED)
-{
-}
-
-static void nothing_code(void *ctx UNUSED, uint32_t h2_code UNUSED)
-{
-}
-
-static void nothing_ack(void *ctx UNUSED, uint64_t opaque UNUSED)
-{
-}
-
-static bool take_all(void *ctx UNUSED, size_t n UNUSED)
-{
-	return true;
-}
-
 static const struct h2_session_events session_events = {
-	.on_settings = nothing,
+	QUIET_EVENTS,
 	.on_open = on_request,
-	.on_goaway = nothing_code,
-	.on_ping_ack = nothing_ack,
-	.on_output = nothing,
-	.on_received = take_all,
+	.on_output = quiet_event,
 };
-
-static const struct h2_limits limits = {
-	.max_streams = 100,
-	.stream_window_bytes = 1 << 20,
-	.conn_window_bytes = 1 << 20,
-	.header_list_bytes = 65536,
-	.max_frame_bytes = 16384,
-	.resets_burst = 100,
-	.resets_per_s = 100,
-};
-
-static size_t carry(struct h2_session *from, struct h2_session *to)
-{
-	static uint8_t buf[H2_PULL_MIN];
-	size_t n = 0;
-
-	if (from && to) {
-		assert_int_equal(h2_session_pull(from, buf, sizeof(buf), &n), 0);
-		if (n)
-			assert_int_equal(h2_session_feed(to, buf, n), 0);
-	}
-	return n;
-}
 
 static void pump(struct world *w)
 {
 	do {
 		uv_run(&w->uv, UV_RUN_NOWAIT);
-	} while (carry(w->client, w->edge) + carry(w->edge, w->client) > 0);
+	} while (quiet_carry(w->client, w->edge) + quiet_carry(w->edge, w->client) > 0);
 }
 
 /* ---- the world ---- */
@@ -219,14 +177,14 @@ static struct h2_session *session_of(void *ctx)
 
 static void world_init(struct world *w, bool allows)
 {
-	struct h2_limits edge = limits;
+	struct h2_limits edge = quiet_limits;
 
 	memset(w, 0, sizeof(*w));
 	edge.enable_connect_protocol = allows;
 	assert_int_equal(uv_loop_init(&w->uv), 0);
 	assert_int_equal(io_loop_new(&w->loop, &w->uv, 1 << 20), 0);
-	assert_int_equal(h2_session_new(&w->client, H2_ROLE_OPENER, &limits, &session_events, w),
-			 0);
+	assert_int_equal(
+		h2_session_new(&w->client, H2_ROLE_OPENER, &quiet_limits, &session_events, w), 0);
 	assert_int_equal(h2_session_new(&w->edge, H2_ROLE_ACCEPTOR, &edge, &session_events, w), 0);
 	pump(w);
 }
