@@ -9,16 +9,11 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "tests/fuzz/require.h"
 #include "wire/capsule.h"
 #include "wire/datagram_path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 struct digest {
 	uint64_t n_capsules;

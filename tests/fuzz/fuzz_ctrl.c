@@ -13,14 +13,9 @@
 #include <jansson.h>
 
 #include "ctrl/ctrl_proto.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* The one line end of a written line is its last byte. */
 static size_t line_length(const char *line)

@@ -5,19 +5,13 @@
  * question. And queries that are forwarded come to an end, whatever the servers say.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "client/dns_forwarder.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void try_query(const uint8_t *data, size_t n)
 {

@@ -3,18 +3,12 @@
 /* The head of a request in one piece and byte by byte: the same outcome, bytes and request. */
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/http_connect.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static enum proxy_parse run(struct http_connect *h, const uint8_t *data, size_t n, size_t piece,
 			    size_t *takenp)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "tests/fuzz/require.h"
 #include "tests/unit/tun/frames.h"
 #include "tun/nat.h"
 
@@ -40,12 +41,6 @@ static const char *const targets[2][2] = {{"10.0.0.1", "10.0.0.2"}, {"fd01::1", 
 static const char *const listeners[2] = {"100.96.0.3", "fd00::3"};
 static const char *const peers[2] = {"100.96.0.2", "fd00::2"};
 static const uint8_t pings[2] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static unsigned int take(struct drive *d)
 {

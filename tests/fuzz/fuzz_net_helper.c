@@ -9,16 +9,11 @@
 #include <string.h>
 
 #include "client/net_request.h"
+#include "tests/fuzz/require.h"
 
 #define DEVICE 7
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void fill_bounds(struct net_bounds *bounds, struct prefix prefixes[2])
 {

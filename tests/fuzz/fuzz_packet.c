@@ -8,16 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/require.h"
 #include "tun/packet.h"
 #include "tun/packet_build.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void check_view(const struct packet *p, size_t n)
 {

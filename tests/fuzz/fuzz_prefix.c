@@ -6,23 +6,17 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
 #include "routing/forbidden.h"
 #include "routing/ports.h"
 #include "routing/prefix.h"
+#include "tests/fuzz/require.h"
 
 #define TEXT_MAX 512
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void try_ip(const char *text)
 {

@@ -7,11 +7,11 @@
  * addresses that are in a base and in no hole.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "routing/prefix_set.h"
+#include "tests/fuzz/require.h"
 
 #define RECORD	    6
 #define RECORDS_MAX 200
@@ -20,12 +20,6 @@
 #define KIND_PLACE  4 /* and up: the byte of an IPv6 address where the four stand */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void cut(struct prefix *p)
 {

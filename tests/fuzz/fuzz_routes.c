@@ -7,11 +7,11 @@
  * network.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "routing/route_table.h"
+#include "tests/fuzz/require.h"
 
 #define RECORD	    7
 #define RECORDS_MAX 64
@@ -20,12 +20,6 @@
 #define KIND_V6	    0x80
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static struct uuid id_of(unsigned int n)
 {

@@ -6,18 +6,12 @@
  */
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/socks.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Returns the last outcome; *@takenp bytes were taken. */
 static enum proxy_parse run(struct socks *s, const uint8_t *data, size_t n, size_t piece,
