@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "cmd/commands.h"
 
 static const struct command rows[] = {
@@ -29,11 +26,5 @@ static const struct command_set adit = {
 
 int main(int argc, char **argv)
 {
-	int code = commands_run(&adit, argc, argv);
-
-	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
-		perror("adit: stdout");
-		return EXIT_FAILURE;
-	}
-	return code;
+	return commands_main(&adit, argc, argv);
 }

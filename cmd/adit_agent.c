@@ -2,9 +2,6 @@
 
 /* adit as one static file: the agent and what asks it, without the user's side of the tunnel */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "cmd/commands.h"
 
 static const struct command rows[] = {
@@ -28,11 +25,5 @@ static const struct command_set adit = {
 
 int main(int argc, char **argv)
 {
-	int code = commands_run(&adit, argc, argv);
-
-	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
-		perror("adit: stdout");
-		return EXIT_FAILURE;
-	}
-	return code;
+	return commands_main(&adit, argc, argv);
 }

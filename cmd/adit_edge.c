@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "cmd/commands.h"
 
 static const struct command rows[] = {
@@ -31,11 +28,5 @@ static const struct command_set adit_edge = {
 
 int main(int argc, char **argv)
 {
-	int code = commands_run(&adit_edge, argc, argv);
-
-	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
-		perror("adit-edge: stdout");
-		return EXIT_FAILURE;
-	}
-	return code;
+	return commands_main(&adit_edge, argc, argv);
 }

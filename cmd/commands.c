@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,4 +81,15 @@ int commands_run(const struct command_set *set, int argc, char **argv)
 		if (strcmp(argv[1], common[i].name) == 0)
 			return common[i].run(set, argc, argv);
 	return refuse_name(set, argv[1]);
+}
+
+int commands_main(const struct command_set *set, int argc, char **argv)
+{
+	int code = commands_run(set, argc, argv);
+
+	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
+		fprintf(stderr, "%s: stdout: %s\n", set->program, strerror(errno));
+		return EXIT_FAILURE;
+	}
+	return code;
 }

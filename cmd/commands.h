@@ -4,7 +4,7 @@
 /*
  * commands - the subcommands of a program as a table
  *
- * main() hands its argv to commands_run(); a row whose command has subcommands of
+ * main() hands its argv to commands_main(); a row whose command has subcommands of
  * its own calls commands_run() again with its own table ("adit-edge tunnel create").
  */
 
@@ -42,6 +42,9 @@ struct command_set {
  * unknown one: a message with the nearest name on stderr and COMMAND_EXIT_USAGE.
  */
 int commands_run(const struct command_set *set, int argc, char **argv);
+
+/* main() of a program: the same, and what couldn't be written to stdout is a failure. */
+int commands_main(const struct command_set *set, int argc, char **argv);
 
 /* The commands of `adit`; each lives in cmd_<family>.c and has a row in adit.c. */
 int cmd_cidr(int argc, char **argv);
