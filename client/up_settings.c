@@ -12,10 +12,7 @@
 #include "tun/tun_addresses.h"
 
 /* Shared address space (RFC 6598) that we take single addresses from. */
-static const struct prefix own_addresses = {
-	.ip = {.family = AF_INET, .bytes = {100, 96}},
-	.bits = 12,
-};
+static const struct prefix own_addresses = PREFIX_V4(100, 96, 12);
 
 struct up_settings *up_settings_free(struct up_settings *s)
 {

@@ -11,31 +11,22 @@ struct range {
 	const char *name;
 };
 
-#define V4(a, b, n)                                                                                \
-	{                                                                                          \
-		.ip = {.family = AF_INET, .bytes = {a, b}}, .bits = n                              \
-	}
-#define V6(a, b, n)                                                                                \
-	{                                                                                          \
-		.ip = {.family = AF_INET6, .bytes = {a, b}}, .bits = n                             \
-	}
-
 static const struct range ranges[] = {
-	{V4(0, 0, 8), "this host"},
-	{V4(127, 0, 8), "loopback"},
-	{V4(169, 254, 16), "link-local"},
-	{V4(224, 0, 4), "multicast"},
-	{V4(240, 0, 4), "reserved"},
-	{V6(0, 0, 128), "this host"},
+	{PREFIX_V4(0, 0, 8), "this host"},
+	{PREFIX_V4(127, 0, 8), "loopback"},
+	{PREFIX_V4(169, 254, 16), "link-local"},
+	{PREFIX_V4(224, 0, 4), "multicast"},
+	{PREFIX_V4(240, 0, 4), "reserved"},
+	{PREFIX_V6(0, 0, 128), "this host"},
 	{{.ip = {.family = AF_INET6, .bytes = {[15] = 1}}, .bits = 128}, "loopback"},
-	{V6(0xfe, 0x80, 10), "link-local"},
-	{V6(0xff, 0, 8), "multicast"},
+	{PREFIX_V6(0xfe, 0x80, 10), "link-local"},
+	{PREFIX_V6(0xff, 0, 8), "multicast"},
 };
 
 /* IPv6 prefixes whose next 32 bits are an IPv4 address: RFC 6052, RFC 3056. */
 static const struct prefix embeddings[] = {
 	{.ip = {.family = AF_INET6, .bytes = {0x00, 0x64, 0xff, 0x9b}}, .bits = 96},
-	V6(0x20, 0x02, 16),
+	PREFIX_V6(0x20, 0x02, 16),
 };
 
 static_assert(ARRAY_SIZE(ranges) * (1 + ARRAY_SIZE(embeddings)) <= FORBIDDEN_RANGES_MAX,

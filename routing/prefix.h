@@ -21,6 +21,16 @@ struct prefix {
 	uint8_t bits;
 };
 
+/* Initialisers: the first two bytes of an address, the rest is 0. */
+#define PREFIX_V4(a, b, n)                                                                         \
+	{                                                                                          \
+		.ip = {.family = AF_INET, .bytes = {a, b}}, .bits = n                              \
+	}
+#define PREFIX_V6(a, b, n)                                                                         \
+	{                                                                                          \
+		.ip = {.family = AF_INET6, .bytes = {a, b}}, .bits = n                             \
+	}
+
 enum prefix_outcome {
 	PREFIX_E_SYNTAX = 1,	/* not ADDRESS/BITS (a bare address is a single address) */
 	PREFIX_E_HOST_BITS = 2, /* *@prefixp is filled with the prefix that was meant */

@@ -13,34 +13,25 @@
 /* On the way to a result there may be more prefixes than in it: they merge at the end. */
 #define WORK_MAX ((size_t)4 * SPLIT_TUNNEL_PREFIXES_MAX)
 
-#define V4(a, b, n)                                                                                \
-	{                                                                                          \
-		.ip = {.family = AF_INET, .bytes = {a, b}}, .bits = n                              \
-	}
-#define V6(a, b, n)                                                                                \
-	{                                                                                          \
-		.ip = {.family = AF_INET6, .bytes = {a, b}}, .bits = n                             \
-	}
-
 const struct split_tunnel_exclude split_tunnel_default_excludes[] = {
-	{V4(0, 0, 8), "this host (RFC 791)"},
-	{V4(10, 0, 8), "private (RFC 1918)"},
-	{V4(100, 64, 10), "carrier-grade NAT (RFC 6598)"},
-	{V4(127, 0, 8), "loopback (RFC 1122)"},
-	{V4(169, 254, 16), "link-local (RFC 3927)"},
-	{V4(172, 16, 12), "private (RFC 1918)"},
-	{V4(192, 0, 24), "protocol assignments, DS-Lite (RFC 6890)"},
-	{V4(192, 168, 16), "private (RFC 1918)"},
-	{V4(224, 0, 4), "multicast (RFC 5771)"},
-	{V4(240, 0, 4), "reserved and broadcast (RFC 1112)"},
-	{V6(0, 0, 127), "unspecified and loopback (RFC 4291)"},
-	{V6(0xfc, 0, 7), "unique local (RFC 4193)"},
-	{V6(0xfe, 0x80, 10), "link-local (RFC 4291)"},
-	{V6(0xff, 0, 8), "multicast (RFC 4291)"},
+	{PREFIX_V4(0, 0, 8), "this host (RFC 791)"},
+	{PREFIX_V4(10, 0, 8), "private (RFC 1918)"},
+	{PREFIX_V4(100, 64, 10), "carrier-grade NAT (RFC 6598)"},
+	{PREFIX_V4(127, 0, 8), "loopback (RFC 1122)"},
+	{PREFIX_V4(169, 254, 16), "link-local (RFC 3927)"},
+	{PREFIX_V4(172, 16, 12), "private (RFC 1918)"},
+	{PREFIX_V4(192, 0, 24), "protocol assignments, DS-Lite (RFC 6890)"},
+	{PREFIX_V4(192, 168, 16), "private (RFC 1918)"},
+	{PREFIX_V4(224, 0, 4), "multicast (RFC 5771)"},
+	{PREFIX_V4(240, 0, 4), "reserved and broadcast (RFC 1112)"},
+	{PREFIX_V6(0, 0, 127), "unspecified and loopback (RFC 4291)"},
+	{PREFIX_V6(0xfc, 0, 7), "unique local (RFC 4193)"},
+	{PREFIX_V6(0xfe, 0x80, 10), "link-local (RFC 4291)"},
+	{PREFIX_V6(0xff, 0, 8), "multicast (RFC 4291)"},
 	{.name = NULL},
 };
 
-static const struct prefix everything[] = {V4(0, 0, 0), V6(0, 0, 0)};
+static const struct prefix everything[] = {PREFIX_V4(0, 0, 0), PREFIX_V6(0, 0, 0)};
 
 const char *split_tunnel_reason_text(enum split_tunnel_reason reason)
 {
