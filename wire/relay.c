@@ -371,13 +371,3 @@ void relay_abort(struct relay *r)
 	r->b.bits |= SIDE_FAILED | SIDE_IN_ENDED | SIDE_OUT_ENDED;
 	relay_post(r);
 }
-
-uint64_t relay_a_to_b_bytes(const struct relay *r)
-{
-	return r->a.n_bytes;
-}
-
-uint64_t relay_b_to_a_bytes(const struct relay *r)
-{
-	return r->b.n_bytes;
-}

@@ -82,6 +82,3 @@ void relay_preload_a(struct relay *r, struct buf *early, bool ended);
 
 /* Ends both sides at once (reset); done is called from a task. */
 void relay_abort(struct relay *r);
-
-uint64_t relay_a_to_b_bytes(const struct relay *r);
-uint64_t relay_b_to_a_bytes(const struct relay *r);
