@@ -108,6 +108,26 @@ static void log_flow(const struct flow *f, bool is_end, const char *result, uint
 	note_access(f, is_end, result, bytes_up, bytes_down);
 }
 
+static void end_request(struct h2_stream *stream, const struct h2_header *response, size_t n)
+{
+	h2_stream_set_events(stream, NULL, NULL);
+	if (h2_stream_respond(stream, response, n, true) < 0)
+		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
+}
+
+void flow_refuse_method(struct h2_stream *stream, const char *allow)
+{
+	const struct h2_header response[] = {
+		{.name = ":status", .value = "405"},
+		{.name = "allow", .value = allow},
+		{.name = HDR_ADIT_ERROR,
+		 .value = stream_error_info(STREAM_ERROR_UNSUPPORTED)->name},
+		{.name = "content-length", .value = "0"},
+	};
+
+	end_request(stream, response, ARRAY_SIZE(response));
+}
+
 void flow_refuse_request(struct h2_stream *stream, enum stream_error error)
 {
 	const struct stream_error_info *info = stream_error_info(error);
@@ -118,11 +138,9 @@ void flow_refuse_request(struct h2_stream *stream, enum stream_error error)
 		/* RFC 9110 15.5.8: a 407 says what would do. */
 		{.name = "proxy-authenticate", .value = "Bearer"},
 	};
-	size_t n = ARRAY_SIZE(response) - (error != STREAM_ERROR_UNAUTHENTICATED);
 
-	h2_stream_set_events(stream, NULL, NULL);
-	if (h2_stream_respond(stream, response, n, true) < 0)
-		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
+	end_request(stream, response,
+		    ARRAY_SIZE(response) - (error != STREAM_ERROR_UNAUTHENTICATED));
 }
 
 static void drop_agent_stream(struct flow *f)

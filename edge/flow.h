@@ -90,3 +90,5 @@ void flow_tick(struct flow *f, uint64_t now_ms);
 
 /* Answers a request with @error's status and adit-error, and ends it. */
 void flow_refuse_request(struct h2_stream *stream, enum stream_error error);
+/* Answers 405 and ends it; @allow names the method that is served (RFC 9110 15.5.6). */
+void flow_refuse_method(struct h2_stream *stream, const char *allow);

@@ -81,21 +81,6 @@ static const struct edge_client *authenticate(struct ingress *in, const struct h
 	return client;
 }
 
-static void refuse_method(struct h2_stream *stream)
-{
-	const struct stream_error_info *info = stream_error_info(STREAM_ERROR_UNSUPPORTED);
-	const struct h2_header response[] = {
-		{.name = ":status", .value = "405"},
-		{.name = "allow", .value = "CONNECT"},
-		{.name = HDR_ADIT_ERROR, .value = info->name},
-		{.name = "content-length", .value = "0"},
-	};
-
-	h2_stream_set_events(stream, NULL, NULL);
-	if (h2_stream_respond(stream, response, ARRAY_SIZE(response), true) < 0)
-		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
-}
-
 /* What is asked for: TCP by ":authority", datagrams by ":protocol" and ":path" (RFC 8441). */
 static enum stream_error read_target(const struct h2_headers *hdrs, enum transport *transportp,
 				     struct endpoint *destinationp)
@@ -181,7 +166,7 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	enum stream_error error;
 
 	if (!wants_routes && (!method || strcmp(method, "CONNECT") != 0)) {
-		refuse_method(stream);
+		flow_refuse_method(stream, "CONNECT");
 		return;
 	}
 	client = authenticate(in, hdrs);

@@ -368,21 +368,6 @@ bool ingress_routes_are_asked(const struct h2_headers *hdrs)
 	return path && method && strcmp(path, PATH_ROUTES) == 0 && strcmp(method, "CONNECT") != 0;
 }
 
-static void refuse_method(struct h2_stream *stream)
-{
-	const struct h2_header response[] = {
-		{.name = ":status", .value = "405"},
-		{.name = "allow", .value = "GET"},
-		{.name = HDR_ADIT_ERROR,
-		 .value = stream_error_info(STREAM_ERROR_UNSUPPORTED)->name},
-		{.name = "content-length", .value = "0"},
-	};
-
-	h2_stream_set_events(stream, NULL, NULL);
-	if (h2_stream_respond(stream, response, ARRAY_SIZE(response), true) < 0)
-		h2_stream_reset(stream, H2_CODE_INTERNAL_ERROR);
-}
-
 /* @vnetp stays NULL for all networks. As in decide(), what exists is told to those with grants. */
 static enum stream_error judge(const struct ingress *in, const struct edge_client *client,
 			       const char *network, const struct vnet **vnetp)
@@ -459,7 +444,7 @@ void ingress_routes_open(struct ingress *in, struct h2_stream *stream,
 	enum stream_error error;
 
 	if (strcmp(h2_headers_get(hdrs, ":method"), "GET") != 0) {
-		refuse_method(stream);
+		flow_refuse_method(stream, "GET");
 		return;
 	}
 	error = judge(in, client, network, &vnet);
