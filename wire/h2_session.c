@@ -154,7 +154,6 @@ struct h2_session *h2_session_free(struct h2_session *s)
 void h2_session_allow_resets(struct h2_session *s, uint32_t burst, uint32_t per_s)
 {
 	h2_bucket_init(&s->resets, burst, per_s);
-	s->resets.filled_ms = s->now_ms;
 }
 
 void h2_session_set_now(struct h2_session *s, uint64_t now_ms)
