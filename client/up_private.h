@@ -120,8 +120,16 @@ void up_routes_on_session(struct up *u, struct h2_session *session);
 /* For tunnel_options.before_dial and capture_options.network_of. */
 int up_routes_before_dial(void *ctx, const struct ip_addr *ips, size_t n);
 int up_routes_network_of(void *ctx, const struct ip_addr *ip, const char **networkp);
+
+/* ---- up_routes_json.c ---- */
+
+/*
+ * Networks of this machine that win over a capture. Asked anew each time: they come and go with
+ * the machine's networks. A new reference.
+ */
+struct json_t *up_local_networks_json(const struct up *u);
 /* Captures, networks, overlaps with local networks; a new reference. */
-struct json_t *up_routes_json(struct up *u);
+struct json_t *up_routes_json(const struct up *u);
 
 /* ---- up_dns.c ---- */
 

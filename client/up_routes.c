@@ -17,7 +17,6 @@
 
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -35,9 +34,8 @@
 #define LEAVE_MS   250
 #define DOOMED_MAX 1024
 
-#define THROWS_MAX	   1024
-#define LINES_MAX	   20 /* of one kind in the log; `adit up --status` has them all */
-#define LOCAL_OVERLAPS_MAX 256
+#define THROWS_MAX 1024
+#define LINES_MAX  20 /* of one kind in the log; `adit up --status` has them all */
 
 static struct up *up_of(void *ctx)
 {
@@ -143,12 +141,30 @@ static int compute(struct up *u, struct prefix_set *capturep)
 	return r > 0 ? -E2BIG : r;
 }
 
+/* Its route is still there: it stays, and needn't be asked for. */
+static bool reprieve(struct up *u, const struct prefix *p)
+{
+	struct prefix_set *const sets[] = {&u->routes.due, &u->routes.doomed};
+
+	for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
+		size_t i = index_of(sets[k], p);
+
+		if (i == sets[k]->n)
+			continue;
+		sets[k]->items[i] = sets[k]->items[--sets[k]->n];
+		return true;
+	}
+	return false;
+}
+
 /* An own guard, so that the answers of one batch don't settle it before all was asked. */
 static void ask_all(struct up *u, bool add, const struct prefix_set *set)
 {
 	u->routes.n_pending++;
-	for (size_t i = 0; i < set->n; i++)
-		ask(u, add, &set->items[i]);
+	for (size_t i = 0; i < set->n; i++) {
+		if (!add || !reprieve(u, &set->items[i]))
+			ask(u, add, &set->items[i]);
+	}
 	if (--u->routes.n_pending == 0)
 		settle_captures(u);
 }
@@ -166,22 +182,6 @@ static void delete_doomed(uv_timer_t *timer)
 		uv_timer_start(timer, delete_doomed, LEAVE_MS, 0);
 }
 
-/* Its route is still there: it stays, and needn't be asked for. */
-static bool reprieve(struct up *u, const struct prefix *p)
-{
-	struct prefix_set *const sets[] = {&u->routes.due, &u->routes.doomed};
-
-	for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
-		size_t i = index_of(sets[k], p);
-
-		if (i == sets[k]->n)
-			continue;
-		sets[k]->items[i] = sets[k]->items[--sets[k]->n];
-		return true;
-	}
-	return false;
-}
-
 /* Those that can't be noted are deleted now. */
 static void doom(struct up *u, const struct prefix_set *set)
 {
@@ -191,17 +191,6 @@ static void doom(struct up *u, const struct prefix_set *set)
 	}
 	if (u->routes.doomed.n > 0 && !uv_is_active((uv_handle_t *)&u->routes.deleter))
 		uv_timer_start(&u->routes.deleter, delete_doomed, LEAVE_MS, 0);
-}
-
-static void add_new(struct up *u, const struct prefix_set *set)
-{
-	u->routes.n_pending++;
-	for (size_t i = 0; i < set->n; i++) {
-		if (!reprieve(u, &set->items[i]))
-			ask(u, true, &set->items[i]);
-	}
-	if (--u->routes.n_pending == 0)
-		settle_captures(u);
 }
 
 static void recapture(struct up *u)
@@ -223,46 +212,12 @@ static void recapture(struct up *u)
 	now = (struct prefix_set){0};
 	capture_leave(u->capture, &u->routes.captured);
 	doom(u, &delete);
-	add_new(u, &add);
-}
-
-/* ---- local networks ---- */
-
-struct local_overlap {
-	struct up *u;
-	json_t *list;
-};
-
-static void note_local(void *ctx, const struct netlink_main_route *route)
-{
-	struct local_overlap *o = ctx;
-	char text[PREFIX_TEXT_MAX];
-
-	if (!prefix_set_overlaps(&o->u->routes.captured, &route->prefix) ||
-	    json_array_size(o->list) >= LOCAL_OVERLAPS_MAX)
-		return;
-	json_array_append_new(o->list, json_pack("{s:s, s:s}", "network",
-						 prefix_format(&route->prefix, text), "interface",
-						 route->interface));
-}
-
-/* Asked anew each time: they come and go with the machine's networks. */
-static json_t *local_overlaps(struct up *u)
-{
-	CLEANUP(netlink_close) struct netlink *nl = NULL;
-	struct local_overlap o = {u, json_array()};
-	int r = u->settings->local_networks_win ? netlink_open(&nl) : -ENOENT;
-
-	if (r == 0)
-		r = netlink_main_routes(nl, note_local, &o);
-	if (r < 0 && r != -ENOENT)
-		log_debug("routes of this machine can't be read", log_text("reason", strerror(-r)));
-	return o.list;
+	ask_all(u, true, &add);
 }
 
 static void tell_overlaps(struct up *u)
 {
-	json_t *list = local_overlaps(u);
+	json_t *list = up_local_networks_json(u);
 	json_t *row;
 	size_t i;
 
@@ -525,34 +480,4 @@ void up_routes_deinit(struct up *u)
 	prefix_set_deinit(&r->doomed);
 	prefix_set_deinit(&r->due);
 	prefix_set_deinit(&r->thrown);
-}
-
-/* ---- what there is ---- */
-
-static json_t *prefixes_json(const struct prefix_set *set)
-{
-	json_t *list = json_array();
-	char text[PREFIX_TEXT_MAX];
-
-	for (size_t i = 0; i < set->n; i++)
-		json_array_append_new(list, json_string(prefix_format(&set->items[i], text)));
-	return list;
-}
-
-static json_t *networks_json(const struct up *u)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < network_map_size(u->routes.map); i++)
-		json_array_append_new(
-			list, json_pack("{s:s, s:o}", "name", network_map_name(u->routes.map, i),
-					"routes", prefixes_json(network_map_of(u->routes.map, i))));
-	return list;
-}
-
-struct json_t *up_routes_json(struct up *u)
-{
-	return json_pack("{s:o, s:o, s:o, s:I}", "captured", prefixes_json(&u->routes.captured),
-			 "virtual_networks", networks_json(u), "local_networks", local_overlaps(u),
-			 "failed", (json_int_t)u->routes.n_failed);
 }
