@@ -9,20 +9,27 @@
  * an idle stream costs its struct only.
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf_block {
+	uint32_t head; /* first unread byte */
+	uint32_t len;  /* unread bytes */
+	uint32_t cap;
+	uint8_t bytes[];
+};
+
 struct buf {
-	uint8_t *data;
-	size_t head; /* first unread byte */
-	size_t len;  /* unread bytes */
-	size_t cap;
-	size_t max; /* limit of len, in bytes */
+	struct buf_block *block; /* NULL: empty */
+	uint32_t max;		 /* limit of len, in bytes */
 	bool is_secret;
 };
 
-/* An empty queue that will hold up to @max_bytes; allocates nothing. */
+static_assert(sizeof(struct buf) == 16, "every idle stream has two of them");
+
+/* An empty queue that will hold up to @max_bytes, at most UINT32_MAX; allocates nothing. */
 void buf_init(struct buf *b, size_t max_bytes);
 /* The same for secrets: memory is wiped when bytes leave it. */
 void buf_init_secret(struct buf *b, size_t max_bytes);
@@ -34,20 +41,20 @@ int buf_reserve(struct buf *b, size_t n);
 /* Copies all @n bytes, or none: -ENOBUFS over the maximum, -ENOMEM. */
 int buf_append(struct buf *b, const void *data, size_t n);
 
-/* Valid until the next call that changes @b. */
+/* Valid until the next call that changes @b; NULL if there is no byte. */
 static inline const uint8_t *buf_peek(const struct buf *b)
 {
-	return b->data + b->head;
+	return b->block ? b->block->bytes + b->block->head : NULL;
 }
 
 static inline size_t buf_len(const struct buf *b)
 {
-	return b->len;
+	return b->block ? b->block->len : 0;
 }
 
 static inline bool buf_is_empty(const struct buf *b)
 {
-	return b->len == 0;
+	return buf_len(b) == 0;
 }
 
 /* All of @from becomes @to's, which must be empty and keeps its maximum; @from is empty after. */

@@ -219,7 +219,7 @@ static void check_bad(const uint8_t *bytes, size_t n, int expected)
 		assert_int_equal(feed_pieces(&r, bytes, n, piece), expected);
 		assert_int_equal(sink.n, 0);
 		assert_int_equal(capsule_reader_buffered(&r), 0);
-		assert_null(r.value.data);
+		assert_null(r.value.block);
 		assert_false(capsule_reader_is_between(&r));
 		assert_int_equal(capsule_reader_feed(&r, (const uint8_t *)"\0\2\0a", 4), expected);
 		assert_int_equal(sink.n, 0);
@@ -275,7 +275,7 @@ static void test_endless_unknown(void **state)
 	assert_int_equal(capsule_reader_feed(&r, head, put_raw(head, 77, 1ull << 40, NULL, 0)), 0);
 	for (size_t i = 0; i < 100; i++)
 		assert_int_equal(capsule_reader_feed(&r, zeros, sizeof(zeros)), CAPSULE_OK);
-	assert_null(r.value.data);
+	assert_null(r.value.block);
 	assert_int_equal(sink.n, 0);
 	capsule_reader_deinit(&r);
 }
@@ -291,10 +291,10 @@ static void test_memory_follows_bytes(void **state)
 	(void)state;
 	capsule_reader_init(&r, &events, &sink);
 	assert_int_equal(capsule_reader_feed(&r, bytes, n - 1), CAPSULE_OK);
-	assert_null(r.value.data);
+	assert_null(r.value.block);
 	assert_int_equal(capsule_reader_feed(&r, bytes + n - 1, 1), CAPSULE_OK);
 	assert_int_equal(capsule_reader_buffered(&r), 1);
-	assert_true(r.value.cap <= 1024);
+	assert_true(r.value.block->cap <= 1024);
 	capsule_reader_deinit(&r);
 }
 
