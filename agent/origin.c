@@ -44,14 +44,14 @@ struct origins {
 struct flow {
 	struct list node;
 	struct origins *origins;
-	struct dial *dial;   /* NULL: the relay has taken over */
-	struct relay *relay; /* NULL while dialling */
-	struct endpoint requested;
+	struct dial *dial;	    /* NULL: the relay has taken over */
+	struct relay *relay;	    /* NULL while dialling */
+	struct endpoint *requested; /* NULL: the target itself */
 	struct endpoint target;
 	unsigned int conn_index;
 };
 
-static_assert(sizeof(struct flow) <= 96, "thousands of them idle");
+static_assert(sizeof(struct flow) <= 80, "thousands of them idle");
 
 struct dial {
 	struct flow *flow; /* NULL: over, waits for its uv handles only */
@@ -125,6 +125,7 @@ static void end_flow(struct flow *f)
 	if (f->dial)
 		end_dial(f);
 	list_remove(&f->node);
+	free(f->requested);
 	free(f);
 	o->n_flows--;
 	o->on_ended(o->ctx);
@@ -135,7 +136,8 @@ static void log_flow(const struct flow *f, const char *message, const char *reas
 	char requested[ENDPOINT_TEXT_MAX], target[ENDPOINT_TEXT_MAX];
 
 	log_debug(message, log_int("conn_index", f->conn_index),
-		  log_text("destination", endpoint_format(&f->requested, requested)),
+		  log_text("destination",
+			   endpoint_format(f->requested ? f->requested : &f->target, requested)),
 		  log_text("target", endpoint_format(&f->target, target)),
 		  log_text("reason", reason));
 }
@@ -283,7 +285,10 @@ static struct flow *new_flow(struct origins *o, const struct origin_request *req
 	buf_init(&d->early, EARLY_BYTES_MAX);
 	f->origins = o;
 	f->dial = d;
-	f->requested = req->requested;
+	if (!endpoint_equal(&req->requested, &req->target)) {
+		f->requested = xnew(struct endpoint);
+		*f->requested = req->requested;
+	}
 	f->target = req->target;
 	f->conn_index = req->conn_index;
 	list_append(&o->flows, &f->node);

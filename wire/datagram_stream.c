@@ -245,7 +245,7 @@ struct datagram_stream *datagram_stream_new(struct io_loop *loop, struct h2_stre
 	capsule_reader_init(&ds->reader, &reader_events, ds);
 	buf_init(&ds->queue, DATAGRAM_QUEUE_BYTES);
 	h2_stream_set_events(stream, &stream_events, ds);
-	h2_stream_set_source(stream, take_queued, ds);
+	h2_stream_set_quiet_source(stream, take_queued, ds);
 	return ds;
 }
 

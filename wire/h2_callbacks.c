@@ -247,10 +247,12 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 		mark_broken(s, &frame->goaway);
 	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
-		return 0;
 	st = stream_of(s, frame->hd.stream_id);
 	if (!st)
+		return 0;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		h2_stream_headers_sent(st);
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	st->bits |= H2_STREAM_END_SENT;
 	if ((st->bits & H2_STREAM_RESET_AFTER_END) && !(st->bits & H2_STREAM_PEER_ENDED)) {

@@ -3,6 +3,7 @@
 
 /* h2_private - the bodies that h2_session.c, h2_stream.c and h2_callbacks.c share; nobody else */
 
+#include <assert.h>
 #include <nghttp2/nghttp2.h>
 
 #include "base/list.h"
@@ -93,7 +94,7 @@ struct h2_session {
 };
 
 enum h2_stream_bit {
-	H2_STREAM_WAITING = 1 << 0, /* its source said -EAGAIN */
+	H2_STREAM_WAITING = 1 << 0, /* no source, or it said -EAGAIN, or has not been asked yet */
 	H2_STREAM_PEER_ENDED = 1 << 1,
 	H2_STREAM_EOF_TOLD = 1 << 2,
 	H2_STREAM_ANSWERED = 1 << 3, /* response sent or received */
@@ -101,6 +102,8 @@ enum h2_stream_bit {
 	H2_STREAM_RESET = 1 << 5, /* we sent RST_STREAM */
 	H2_STREAM_URGENT = 1 << 6,
 	H2_STREAM_END_SENT = 1 << 7,
+	H2_STREAM_HEADERS_SENT = 1 << 8,
+	H2_STREAM_SENDING = 1 << 9, /* nghttp2 has an item for its DATA */
 };
 
 struct h2_stream {
@@ -113,13 +116,15 @@ struct h2_stream {
 	h2_read_into read_into;
 	void *source_ctx;
 	struct h2_headers *hdrs; /* being received */
-	size_t owed_bytes;	 /* taken by the far side, credit not yet announced */
-	size_t held_bytes;	 /* received, and not yet taken */
+	uint32_t owed_bytes;	 /* taken by the far side, credit not yet announced */
+	uint32_t held_bytes;	 /* received, and not yet taken */
 	uint32_t in_flight_max;	 /* 0: as much as the peer's window allows */
 	uint32_t window_bytes;	 /* our receive window */
 	int32_t id;
 	unsigned int bits;
 };
+
+static_assert(sizeof(struct h2_stream) <= 120, "thousands of them idle");
 
 struct h2_headers {
 	struct h2_field *fields;
@@ -146,8 +151,8 @@ void h2_stream_run_batch(struct h2_stream *st);
 void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n);
 /* A window that the stream waited for may have room now. */
 void h2_stream_refill(struct h2_stream *st);
-/* nghttp2's data provider for a stream. */
-nghttp2_data_provider h2_stream_provider(struct h2_stream *st);
+/* Our HEADERS have gone out: DATA may follow. */
+void h2_stream_headers_sent(struct h2_stream *st);
 
 /* To be called after every submit. */
 void h2_session_touch(struct h2_session *s);

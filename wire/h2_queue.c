@@ -20,7 +20,7 @@ void h2_queue_init(struct h2_queue *q, struct h2_stream *stream, size_t max)
 	*q = (struct h2_queue){.stream = stream};
 	buf_init_secret(&q->bytes, max);
 	h2_stream_set_urgent(stream);
-	h2_stream_set_source(stream, take_queued, q);
+	h2_stream_set_quiet_source(stream, take_queued, q);
 }
 
 void h2_queue_deinit(struct h2_queue *q)

@@ -6,6 +6,9 @@
  * A stream lives from nghttp2's first headers (or our request) to
  * h2_stream_finish(), which is called once, by nghttp2's close callback, by the
  * request that could not be sent, or by the end of the session.
+ *
+ * nghttp2 has an item for a stream's DATA only while there are bytes: a source that has no more
+ * ends it with the frame that took the last ones. That is 160 bytes of an idle stream's 900.
  */
 
 #include "wire/h2_stream.h"
@@ -93,6 +96,7 @@ struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id)
 
 	st->session = s;
 	st->id = id;
+	st->bits = H2_STREAM_WAITING;
 	st->window_bytes = s->limits.stream_window_bytes;
 	list_init(&st->touched);
 	list_init(&st->starved);
@@ -128,7 +132,7 @@ void h2_stream_finish(struct h2_stream *st, uint32_t h2_code)
 
 void h2_stream_received(struct h2_stream *st, const uint8_t *data, size_t n)
 {
-	st->held_bytes += n;
+	st->held_bytes += (uint32_t)n;
 	if (!st->events || !st->events->on_data) {
 		h2_stream_credit(st, n);
 		return;
@@ -171,6 +175,24 @@ static ssize_t wait_for_window(struct h2_stream *st)
 }
 
 /*
+ * Asks the source until @cap is full or it has no more: what it said last is in *@lastp, 1 when
+ * the room was the end. The number of bytes.
+ */
+static size_t ask_until_full(struct h2_stream *st, uint8_t *out, size_t cap, ssize_t *lastp)
+{
+	size_t n = 0;
+
+	*lastp = 1;
+	while (n < cap) {
+		*lastp = st->read_into(st->source_ctx, out + n, cap - n);
+		if (*lastp <= 0)
+			break;
+		n += (size_t)*lastp;
+	}
+	return n;
+}
+
+/*
  * Lets the source write behind the place of the frame header in the output
  * buffer, which on_send_data() fills in next.
  */
@@ -182,7 +204,8 @@ static ssize_t read_source(nghttp2_session *ng UNUSED, int32_t id UNUSED, uint8_
 	struct h2_stream *st = source->ptr;
 	size_t used = s->out.len + H2_FRAME_HEADER;
 	size_t room = window_room(st);
-	ssize_t n;
+	ssize_t last;
+	size_t n;
 
 	if (!st->read_into)
 		return wait_for_source(st);
@@ -192,20 +215,44 @@ static ssize_t read_source(nghttp2_session *ng UNUSED, int32_t id UNUSED, uint8_
 		length = room;
 	if (length > s->out.cap - used)
 		length = s->out.cap - used;
-	n = st->read_into(st->source_ctx, s->out.bytes + used, length);
-	if (n == -EAGAIN)
-		return wait_for_source(st);
-	if (n < 0)
+	n = ask_until_full(st, s->out.bytes + used, length, &last);
+	if (last < 0 && last != -EAGAIN)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (n == 0 && last < 0)
+		return wait_for_source(st);
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (n == 0)
+	if (last <= 0)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	return n;
+	if (last < 0) {
+		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		st->bits |= H2_STREAM_WAITING;
+		st->bits &= ~(unsigned int)H2_STREAM_SENDING;
+	}
+	return (ssize_t)n;
 }
 
-nghttp2_data_provider h2_stream_provider(struct h2_stream *st)
+/* nghttp2 is to ask for DATA of @st, which isn't waiting, when it can. */
+static void start_sending(struct h2_stream *st)
 {
-	return (nghttp2_data_provider){.source = {.ptr = st}, .read_callback = read_source};
+	nghttp2_data_provider provider = {.source = {.ptr = st}, .read_callback = read_source};
+	nghttp2_session *ng = st->session->ng;
+
+	if (!(st->bits & H2_STREAM_HEADERS_SENT))
+		return;
+	if (st->bits & H2_STREAM_SENDING)
+		nghttp2_session_resume_data(ng, st->id);
+	else if (nghttp2_submit_data(ng, NGHTTP2_FLAG_END_STREAM, st->id, &provider) == 0)
+		st->bits |= H2_STREAM_SENDING;
+	else
+		h2_stream_reset(st, H2_CODE_INTERNAL_ERROR);
+	h2_session_touch(st->session);
+}
+
+void h2_stream_headers_sent(struct h2_stream *st)
+{
+	st->bits |= H2_STREAM_HEADERS_SENT;
+	if (!(st->bits & H2_STREAM_WAITING))
+		start_sending(st);
 }
 
 static nghttp2_nv to_nv(const struct h2_header *h)
@@ -233,7 +280,6 @@ int h2_stream_open(struct h2_session *s, struct h2_stream **streamp, const struc
 		   size_t n_hdrs, bool end, const struct h2_stream_events *events, void *ctx)
 {
 	nghttp2_nv nv[SEND_HEADERS_MAX];
-	nghttp2_data_provider provider;
 	struct h2_stream *st;
 	int r = may_open(s);
 
@@ -246,8 +292,8 @@ int h2_stream_open(struct h2_session *s, struct h2_stream **streamp, const struc
 	st = h2_stream_new(s, 0);
 	st->events = events;
 	st->ctx = ctx;
-	provider = h2_stream_provider(st);
-	r = nghttp2_submit_request(s->ng, NULL, nv, n_hdrs, end ? NULL : &provider, st);
+	r = nghttp2_submit_headers(s->ng, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, -1,
+				   NULL, nv, n_hdrs, st);
 	if (r < 0) {
 		st->events = NULL;
 		h2_stream_finish(st, H2_CODE_INTERNAL_ERROR);
@@ -262,7 +308,6 @@ int h2_stream_open(struct h2_session *s, struct h2_stream **streamp, const struc
 
 int h2_stream_respond(struct h2_stream *st, const struct h2_header *hdrs, size_t n_hdrs, bool end)
 {
-	nghttp2_data_provider provider = h2_stream_provider(st);
 	nghttp2_nv nv[SEND_HEADERS_MAX];
 	int r;
 
@@ -274,7 +319,9 @@ int h2_stream_respond(struct h2_stream *st, const struct h2_header *hdrs, size_t
 		nv[i] = to_nv(&hdrs[i]);
 	if (end)
 		h2_stream_reset_after_end(st);
-	r = nghttp2_submit_response(st->session->ng, st->id, nv, n_hdrs, end ? NULL : &provider);
+	r = nghttp2_submit_headers(st->session->ng,
+				   end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, st->id, NULL,
+				   nv, n_hdrs, NULL);
 	if (r == 0)
 		st->bits |= H2_STREAM_ANSWERED;
 	h2_session_touch(st->session);
@@ -287,11 +334,17 @@ void h2_stream_set_events(struct h2_stream *st, const struct h2_stream_events *e
 	st->ctx = ctx;
 }
 
-void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx)
+void h2_stream_set_quiet_source(struct h2_stream *st, h2_read_into read_into, void *ctx)
 {
 	st->read_into = read_into;
 	st->source_ctx = ctx;
-	h2_stream_resume(st);
+}
+
+void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx)
+{
+	h2_stream_set_quiet_source(st, read_into, ctx);
+	if (read_into)
+		h2_stream_resume(st);
 }
 
 void h2_stream_resume(struct h2_stream *st)
@@ -299,8 +352,7 @@ void h2_stream_resume(struct h2_stream *st)
 	if (!(st->bits & H2_STREAM_WAITING))
 		return;
 	st->bits &= ~(unsigned int)H2_STREAM_WAITING;
-	nghttp2_session_resume_data(st->session->ng, st->id);
-	h2_session_touch(st->session);
+	start_sending(st);
 }
 
 bool h2_stream_is_waiting(const struct h2_stream *st)
@@ -328,8 +380,8 @@ void h2_stream_credit(struct h2_stream *st, size_t n)
 {
 	struct h2_session *s = st->session;
 
-	st->owed_bytes += n;
-	st->held_bytes -= n < st->held_bytes ? n : st->held_bytes;
+	st->owed_bytes += (uint32_t)n;
+	st->held_bytes -= n < st->held_bytes ? (uint32_t)n : st->held_bytes;
 	if (st->bits & (H2_STREAM_PEER_ENDED | H2_STREAM_RESET))
 		return;
 	/* The share of what the peer knows: one of a larger window might never be reached. */

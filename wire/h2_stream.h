@@ -48,10 +48,10 @@ struct h2_stream_events {
 };
 
 /*
- * Where a stream's outgoing bytes come from: up to @cap bytes into @buf.
- * Returns the count; 0 for the end (END_STREAM is sent); -EAGAIN; any other
- * negative resets the stream with INTERNAL_ERROR. May read a socket, must not
- * touch this session.
+ * Where a stream's outgoing bytes come from: up to @cap bytes into @buf; asked again for what is
+ * left of a frame until it says that there is no more. Returns the count; 0 for the end (END_STREAM
+ * is sent); -EAGAIN; any other negative resets the stream with INTERNAL_ERROR. May read a socket,
+ * must not touch this session.
  */
 typedef ssize_t (*h2_read_into)(void *ctx, uint8_t *buf, size_t cap);
 
@@ -72,6 +72,9 @@ void h2_stream_set_events(struct h2_stream *st, const struct h2_stream_events *e
 
 /* Sets or replaces the source and asks it as soon as the connection has room. NULL: none. */
 void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx);
+
+/* The same for one that has nothing yet: it is asked after h2_stream_resume(). */
+void h2_stream_set_quiet_source(struct h2_stream *st, h2_read_into read_into, void *ctx);
 
 /* After -EAGAIN: the source has bytes (or its end) now. Harmless when it was not waiting. */
 void h2_stream_resume(struct h2_stream *st);

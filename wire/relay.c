@@ -32,7 +32,7 @@ void relay_post(struct relay *r)
 void relay_took(struct relay_side *side, size_t n)
 {
 	side->n_bytes += n;
-	side->taken_bytes += n;
+	side->taken_bytes += (uint32_t)n;
 }
 
 int relay_keep(struct relay_side *side, const uint8_t *data, size_t n)
@@ -40,7 +40,7 @@ int relay_keep(struct relay_side *side, const uint8_t *data, size_t n)
 	int r = buf_append(&side->queue, data, n);
 
 	if (r == 0)
-		io_loop_buffered(side->relay->loop, n);
+		io_loop_buffered(relay_of(side)->loop, n);
 	return r;
 }
 
@@ -48,14 +48,14 @@ void relay_drop_queue(struct relay_side *side)
 {
 	size_t n = buf_len(&side->queue);
 
-	io_loop_unbuffered(side->relay->loop, n);
+	io_loop_unbuffered(relay_of(side)->loop, n);
 	buf_consume(&side->queue, n);
-	side->taken_bytes += n;
+	side->taken_bytes += (uint32_t)n;
 }
 
 void relay_fail(struct relay_side *side, int error)
 {
-	struct relay *r = side->relay;
+	struct relay *r = relay_of(side);
 
 	side->bits |= SIDE_FAILED | SIDE_IN_ENDED | SIDE_OUT_ENDED;
 	if (r->end == RELAY_END_CLEAN) {
@@ -67,15 +67,15 @@ void relay_fail(struct relay_side *side, int error)
 
 /* ---- streams ---- */
 
-static bool is_fd(const struct relay_side *side)
+static bool is_fd(struct relay_side *side)
 {
-	return side->relay->fd.in >= 0 && side == &side->relay->a;
+	return !(side->bits & SIDE_IS_B) && relay_of(side)->fd;
 }
 
 /* True when the end of @from's input may be told to @to. */
-static bool may_tell_end(const struct relay_side *from)
+static bool may_tell_end(struct relay_side *from)
 {
-	const struct relay *r = from->relay;
+	const struct relay *r = relay_of(from);
 
 	if (!(from->bits & SIDE_IN_ENDED) || !buf_is_empty(&from->queue))
 		return false;
@@ -89,7 +89,7 @@ static bool may_tell_end(const struct relay_side *from)
 static ssize_t take_from_other(void *ctx, uint8_t *buf, size_t cap)
 {
 	struct relay_side *side = side_of(ctx);
-	struct relay_side *from = side->other;
+	struct relay_side *from = relay_other(side);
 	size_t n;
 
 	/* A reset follows: the end of what is left would make it look complete. */
@@ -102,9 +102,9 @@ static ssize_t take_from_other(void *ctx, uint8_t *buf, size_t cap)
 	n = buf_take(&from->queue, buf, cap);
 	if (n == 0)
 		return -EAGAIN;
-	io_loop_unbuffered(side->relay->loop, n);
+	io_loop_unbuffered(relay_of(side)->loop, n);
 	relay_took(from, n);
-	relay_post(side->relay);
+	relay_post(relay_of(side));
 	return (ssize_t)n;
 }
 
@@ -112,22 +112,15 @@ static void stream_on_data(void *ctx, struct h2_stream *stream UNUSED, const uin
 			   size_t n)
 {
 	struct relay_side *side = side_of(ctx);
-	struct relay *r = side->relay;
+	struct relay_side *to = relay_other(side);
 
-	if (side->other->bits & SIDE_OUT_ENDED) {
-		side->taken_bytes += n;
-		relay_post(r);
+	if (to->bits & SIDE_OUT_ENDED) {
+		side->taken_bytes += (uint32_t)n;
+		relay_post(relay_of(side));
 		return;
 	}
-	if (is_fd(side->other) && buf_is_empty(&side->queue)) {
-		if (r->n_gathered == RELAY_GATHER_MAX)
-			relay_fd_write_gathered(r);
-		if (buf_is_empty(&side->queue)) {
-			r->gathered[r->n_gathered].data = data;
-			r->gathered[r->n_gathered++].n = n;
-			return;
-		}
-	}
+	if (is_fd(to) && relay_fd_gather(relay_of(side), data, n))
+		return;
 	if (relay_keep(side, data, n) < 0)
 		relay_fail(side, -ENOBUFS);
 }
@@ -142,11 +135,12 @@ static void give_credit(struct relay_side *side)
 static void stream_on_batch(void *ctx, struct h2_stream *stream UNUSED)
 {
 	struct relay_side *side = side_of(ctx);
+	struct relay_side *to = relay_other(side);
 
-	if (is_fd(side->other))
-		relay_fd_write_gathered(side->relay);
-	else if (side->other->stream)
-		h2_stream_resume(side->other->stream);
+	if (is_fd(to))
+		relay_fd_write_gathered(relay_of(side));
+	else if (to->stream)
+		h2_stream_resume(to->stream);
 	give_credit(side);
 }
 
@@ -155,12 +149,12 @@ static void stream_on_eof(void *ctx, struct h2_stream *stream UNUSED)
 	struct relay_side *side = side_of(ctx);
 
 	side->bits |= SIDE_IN_ENDED;
-	relay_post(side->relay);
+	relay_post(relay_of(side));
 }
 
-static bool ended_well(const struct relay_side *side, uint32_t h2_code)
+static bool ended_well(struct relay_side *side, uint32_t h2_code)
 {
-	const struct relay *r = side->relay;
+	const struct relay *r = relay_of(side);
 
 	/* Our own stock teardown: END_STREAM and RST_STREAM(NO_ERROR). */
 	if (r->mode == RELAY_STOCK_ACCEPTOR && h2_code == 0 && (r->a.bits & SIDE_IN_ENDED))
@@ -179,7 +173,7 @@ static void stream_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_
 	if (!ended_well(side, h2_code))
 		relay_fail(side, 0);
 	side->bits |= SIDE_IN_ENDED | SIDE_OUT_ENDED;
-	relay_post(side->relay);
+	relay_post(relay_of(side));
 }
 
 static const struct h2_stream_events stream_events = {
@@ -199,12 +193,12 @@ static uint32_t reset_code(const struct relay *r)
 /* Tells @side what has become of the other one. */
 static void settle_stream(struct relay_side *side)
 {
-	struct relay_side *from = side->other;
+	struct relay_side *from = relay_other(side);
 
 	if (!side->stream)
 		return;
 	if ((from->bits | side->bits) & SIDE_FAILED) {
-		h2_stream_reset(side->stream, reset_code(side->relay));
+		h2_stream_reset(side->stream, reset_code(relay_of(side)));
 		return;
 	}
 	if (!from->stream && !is_fd(from)) {
@@ -226,7 +220,7 @@ static void settle_fd(struct relay *r)
 	relay_fd_drain(r);
 }
 
-static bool is_over(const struct relay *r)
+static bool is_over(struct relay *r)
 {
 	if (r->b.stream || r->a.stream)
 		return false;
@@ -284,28 +278,26 @@ static void settle(struct io_task *task)
 
 /* ---- making ---- */
 
-static void init_side(struct relay *r, struct relay_side *side, struct relay_side *other,
-		      struct h2_stream *stream)
+static void init_side(struct relay_side *side, unsigned int bits, struct h2_stream *stream)
 {
-	side->relay = r;
-	side->other = other;
+	side->bits = bits;
 	side->stream = stream;
 	buf_init(&side->queue, QUEUE_MAX);
-	if (stream)
-		h2_stream_set_events(stream, &stream_events, side);
 }
 
-static struct relay *new_relay(struct io_loop *loop, enum relay_mode mode, relay_done done,
-			       void *ctx)
+static void take_stream(struct relay_side *side)
 {
-	struct relay *r = xnew(struct relay);
+	h2_stream_set_events(side->stream, &stream_events, side);
+}
 
+/* @r is zeroed. */
+static struct relay *init_relay(struct relay *r, struct io_loop *loop, enum relay_mode mode,
+				relay_done done, void *ctx)
+{
 	r->loop = loop;
-	r->mode = mode;
+	r->mode = (uint8_t)mode;
 	r->done = done;
 	r->ctx = ctx;
-	r->fd.in = -1;
-	r->fd.out = -1;
 	io_task_init(&r->task, settle);
 	return r;
 }
@@ -313,20 +305,28 @@ static struct relay *new_relay(struct io_loop *loop, enum relay_mode mode, relay
 int relay_new_fd(struct relay **relayp, struct io_loop *loop, int in_fd, int out_fd,
 		 struct h2_stream *stream, enum relay_mode mode, relay_done done, void *ctx)
 {
-	struct relay *r = new_relay(loop, mode, done, ctx);
-	int e = relay_fd_open(r, in_fd, out_fd);
+	struct {
+		struct relay relay;
+		struct relay_fd fd;
+	} *both = xzalloc(sizeof(*both));
+	struct relay *r = init_relay(&both->relay, loop, mode, done, ctx);
+	int e;
 
+	r->fd = &both->fd;
+	init_side(&r->a, 0, NULL);
+	init_side(&r->b, SIDE_IS_B, stream);
+	e = relay_fd_open(r, in_fd, out_fd);
 	if (e < 0) {
 		if (in_fd != out_fd)
 			close_fd(out_fd);
 		close_fd(in_fd);
 		return err_trace(e);
 	}
-	init_side(r, &r->a, &r->b, NULL);
-	init_side(r, &r->b, &r->a, stream);
+	take_stream(&r->b);
 	if (mode == RELAY_STOCK_ACCEPTOR)
 		h2_stream_reset_after_end(stream);
-	h2_stream_set_source(stream, relay_fd_read, r);
+	h2_stream_set_quiet_source(stream, relay_fd_read, r);
+	relay_fd_start(r);
 	*relayp = r;
 	return 0;
 }
@@ -334,12 +334,14 @@ int relay_new_fd(struct relay **relayp, struct io_loop *loop, int in_fd, int out
 int relay_new_streams(struct relay **relayp, struct io_loop *loop, struct h2_stream *a,
 		      struct h2_stream *b, enum relay_mode b_mode, relay_done done, void *ctx)
 {
-	struct relay *r = new_relay(loop, b_mode, done, ctx);
+	struct relay *r = init_relay(xnew(struct relay), loop, b_mode, done, ctx);
 
-	init_side(r, &r->a, &r->b, a);
-	init_side(r, &r->b, &r->a, b);
-	h2_stream_set_source(a, take_from_other, &r->a);
-	h2_stream_set_source(b, take_from_other, &r->b);
+	init_side(&r->a, 0, a);
+	init_side(&r->b, SIDE_IS_B, b);
+	take_stream(&r->a);
+	take_stream(&r->b);
+	h2_stream_set_quiet_source(a, take_from_other, &r->a);
+	h2_stream_set_quiet_source(b, take_from_other, &r->b);
 	*relayp = r;
 	return 0;
 }
@@ -349,7 +351,7 @@ static void preload(struct relay_side *side, struct buf *early, bool ended)
 	buf_move(&side->queue, early);
 	if (ended)
 		side->bits |= SIDE_IN_ENDED;
-	relay_post(side->relay);
+	relay_post(relay_of(side));
 }
 
 void relay_preload_a(struct relay *r, struct buf *early, bool ended)

@@ -19,40 +19,57 @@
 
 static bool is_pair(const struct relay *r)
 {
-	return r->fd.in != r->fd.out;
+	return r->fd->out != NULL;
+}
+
+static struct relay_poll *in_of(const struct relay *r)
+{
+	return &r->fd->in;
+}
+
+static struct relay_poll *out_of(const struct relay *r)
+{
+	return r->fd->out ? r->fd->out : &r->fd->in;
 }
 
 static void in_poll_cb(uv_poll_t *poll, int status, int events);
 static void out_poll_cb(uv_poll_t *poll, int status, int events);
+
+static void free_relay(struct relay *r)
+{
+	free(r->gather);
+	free(r->fd->out);
+	free(r);
+}
 
 /* The last of the handles takes the relay with it, once the relay itself is over. */
 static void relay_closed_cb(uv_handle_t *handle)
 {
 	struct relay *r = handle->data;
 
-	if (--r->n_handles == 0 && r->fd.in < 0)
-		free(r);
+	if (--r->n_handles == 0 && r->fd->in.fd < 0)
+		free_relay(r);
 }
 
-static bool is_open(const uv_poll_t *poll)
+static bool is_open(const struct relay_poll *p)
 {
-	return poll->data && !uv_is_closing((const uv_handle_t *)poll);
+	return p->poll.data && !uv_is_closing((const uv_handle_t *)&p->poll);
 }
 
-static void close_poll(uv_poll_t *poll)
+static void close_poll(struct relay_poll *p)
 {
-	if (is_open(poll))
-		uv_close((uv_handle_t *)poll, relay_closed_cb);
+	if (is_open(p))
+		uv_close((uv_handle_t *)&p->poll, relay_closed_cb);
 }
 
 /* ---- interest ---- */
 
-static int arm(uv_poll_t *poll, int *armed, int events, uv_poll_cb cb)
+static int arm(struct relay_poll *p, int events, uv_poll_cb cb)
 {
-	if (*armed == events)
+	if (p->armed == events)
 		return 0;
-	*armed = events;
-	return events ? uv_poll_start(poll, events, cb) : uv_poll_stop(poll);
+	p->armed = events;
+	return events ? uv_poll_start(&p->poll, events, cb) : uv_poll_stop(&p->poll);
 }
 
 static void want(struct relay *r, int in_events, int out_events)
@@ -60,12 +77,12 @@ static void want(struct relay *r, int in_events, int out_events)
 	int e = 0;
 
 	if (!is_pair(r)) {
-		e = arm(&r->fd.in_poll, &r->fd.in_armed, in_events | out_events, in_poll_cb);
+		e = arm(in_of(r), in_events | out_events, in_poll_cb);
 	} else {
 		if (!(r->a.bits & SIDE_FILE))
-			e = arm(&r->fd.in_poll, &r->fd.in_armed, in_events, in_poll_cb);
-		if (e == 0 && is_open(&r->fd.out_poll))
-			e = arm(&r->fd.out_poll, &r->fd.out_armed, out_events, out_poll_cb);
+			e = arm(in_of(r), in_events, in_poll_cb);
+		if (e == 0 && is_open(out_of(r)))
+			e = arm(out_of(r), out_events, out_poll_cb);
 	}
 	if (e < 0)
 		relay_fail(&r->a, e);
@@ -73,14 +90,12 @@ static void want(struct relay *r, int in_events, int out_events)
 
 static void want_readable(struct relay *r, bool on)
 {
-	int out = is_pair(r) ? r->fd.out_armed : r->fd.in_armed & UV_WRITABLE;
-
-	want(r, on ? UV_READABLE : 0, out);
+	want(r, on ? UV_READABLE : 0, out_of(r)->armed & UV_WRITABLE);
 }
 
 static void want_writable(struct relay *r, bool on)
 {
-	want(r, r->fd.in_armed & UV_READABLE, on ? UV_WRITABLE : 0);
+	want(r, in_of(r)->armed & UV_READABLE, on ? UV_WRITABLE : 0);
 }
 
 /* ---- descriptor to stream ---- */
@@ -114,7 +129,7 @@ ssize_t relay_fd_read(void *ctx, uint8_t *buf, size_t cap)
 	if (r->a.bits & SIDE_IN_DRAINED)
 		return wait_for_input(r);
 	do {
-		n = read(r->fd.in, buf, cap);
+		n = read(in_of(r)->fd, buf, cap);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return wait_for_input(r);
@@ -135,6 +150,16 @@ static void on_readable(struct relay *r)
 		want_readable(r, false);
 }
 
+void relay_fd_start(struct relay *r)
+{
+	if (r->a.bits & SIDE_FILE) {
+		h2_stream_resume(r->b.stream);
+		return;
+	}
+	r->a.bits |= SIDE_IN_DRAINED;
+	want_readable(r, true);
+}
+
 /* ---- stream to descriptor ---- */
 
 /* What arrived for a descriptor that takes no more is dropped, its credit given. */
@@ -150,42 +175,66 @@ static void fail_output(struct relay *r, int error)
 		relay_fail(&r->a, error);
 }
 
-void relay_fd_write_gathered(struct relay *r)
+bool relay_fd_gather(struct relay *r, const uint8_t *data, size_t n)
 {
-	struct iovec iov[RELAY_GATHER_MAX];
-	size_t n_slices = r->n_gathered;
-	ssize_t written = 0;
+	if (r->gather && r->gather->n == RELAY_GATHER_MAX)
+		relay_fd_write_gathered(r);
+	if (!buf_is_empty(&r->b.queue))
+		return false;
+	if (!r->gather)
+		r->gather = xnew(struct relay_gather);
+	r->gather->slices[r->gather->n++] =
+		(struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+	return true;
+}
 
-	r->n_gathered = 0;
-	if (n_slices == 0)
-		return;
-	for (size_t i = 0; i < n_slices; i++)
-		iov[i] = (struct iovec){.iov_base = (void *)(uintptr_t)r->gathered[i].data,
-					.iov_len = r->gathered[i].n};
-	if (!(r->a.bits & SIDE_OUT_ENDED)) {
-		do {
-			written = writev(r->fd.out, iov, (int)n_slices);
-		} while (written < 0 && errno == EINTR);
-		if (written < 0 && errno != EAGAIN)
-			fail_output(r, -errno);
-		if (written < 0)
-			written = 0;
-	}
-	relay_took(&r->b, (size_t)written);
-	for (size_t i = 0; i < n_slices; i++) {
-		size_t done = (size_t)written < iov[i].iov_len ? (size_t)written : iov[i].iov_len;
-		size_t left = iov[i].iov_len - done;
+/* What writev() took, 0 if it took nothing or the output failed. */
+static size_t write_slices(struct relay *r, const struct relay_gather *g)
+{
+	ssize_t n;
 
-		written -= (ssize_t)done;
-		if (left == 0)
+	if (r->a.bits & SIDE_OUT_ENDED)
+		return 0;
+	do {
+		n = writev(out_of(r)->fd, g->slices, (int)g->n);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		fail_output(r, -errno);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+/* What is left of the slices after their first @written bytes. */
+static void keep_slices(struct relay *r, const struct relay_gather *g, size_t written)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		size_t len = g->slices[i].iov_len;
+		size_t done = written < len ? written : len;
+
+		written -= done;
+		if (done == len)
 			continue;
 		if (r->a.bits & SIDE_OUT_ENDED)
-			r->b.taken_bytes += left;
-		else if (relay_keep(&r->b, (uint8_t *)iov[i].iov_base + done, left) < 0)
+			r->b.taken_bytes += (uint32_t)(len - done);
+		else if (relay_keep(&r->b, (const uint8_t *)g->slices[i].iov_base + done,
+				    len - done) < 0)
 			relay_fail(&r->b, -ENOBUFS);
 	}
+}
+
+void relay_fd_write_gathered(struct relay *r)
+{
+	struct relay_gather *g = r->gather;
+	size_t written;
+
+	r->gather = NULL;
+	if (!g)
+		return;
+	written = write_slices(r, g);
+	relay_took(&r->b, written);
+	keep_slices(r, g, written);
 	if (!buf_is_empty(&r->b.queue))
 		want_writable(r, true);
+	free(g);
 }
 
 /* Writes from the queue until it is empty or the descriptor blocks. */
@@ -194,7 +243,7 @@ static void write_queue(struct relay *r)
 	struct buf *q = &r->b.queue;
 
 	while (!buf_is_empty(q)) {
-		ssize_t n = write(r->fd.out, buf_peek(q), buf_len(q));
+		ssize_t n = write(out_of(r)->fd, buf_peek(q), buf_len(q));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -222,13 +271,13 @@ static void tell_end(struct relay *r)
 	}
 	/* Two descriptors may be one socket: only shutdown() ends that. On a pipe it does nothing.
 	 */
-	(void)shutdown(r->fd.out, SHUT_WR);
+	(void)shutdown(out_of(r)->fd, SHUT_WR);
 	if (!is_pair(r))
 		return;
 	/* The poll goes first: uv would drop whatever is watched under this number later. */
-	close_poll(&r->fd.out_poll);
-	r->fd.out_armed = 0;
-	r->fd.out = close_fd(r->fd.out);
+	close_poll(out_of(r));
+	out_of(r)->armed = 0;
+	out_of(r)->fd = close_fd(out_of(r)->fd);
 }
 
 void relay_fd_drain(struct relay *r)
@@ -251,7 +300,7 @@ static void in_poll_cb(uv_poll_t *poll, int status, int events)
 
 	if (status < 0) {
 		/* uv stopped the poll; the calls themselves say what happened. */
-		r->fd.in_armed = 0;
+		in_of(r)->armed = 0;
 		events = UV_READABLE | UV_WRITABLE;
 	}
 	if (events & UV_READABLE)
@@ -265,45 +314,60 @@ static void out_poll_cb(uv_poll_t *poll, int status, int events UNUSED)
 	struct relay *r = poll->data;
 
 	if (status < 0)
-		r->fd.out_armed = 0;
+		out_of(r)->armed = 0;
 	relay_post(r);
 }
 
-static int open_poll(struct relay *r, uv_poll_t *poll, int fd)
+static int open_poll(struct relay *r, struct relay_poll *p, int fd)
 {
-	int e = uv_poll_init(r->loop->uv, poll, fd);
+	int e = uv_poll_init(r->loop->uv, &p->poll, fd);
 
+	p->fd = fd;
 	if (e < 0)
 		return e;
-	poll->data = r;
+	p->poll.data = r;
 	r->n_handles++;
 	return 0;
 }
 
+/* epoll refuses regular files: they are always ready. */
+static int open_pair(struct relay *r, int in_fd, int out_fd)
+{
+	int e = open_poll(r, in_of(r), in_fd);
+
+	r->fd->out = xnew(struct relay_poll);
+	if (e == -EPERM)
+		r->a.bits |= SIDE_FILE;
+	else if (e < 0)
+		return e;
+	e = open_poll(r, out_of(r), out_fd);
+	return e == -EPERM ? 0 : e;
+}
+
+static void close_polls(struct relay *r)
+{
+	close_poll(in_of(r));
+	if (is_pair(r))
+		close_poll(out_of(r));
+}
+
+/* The descriptors are somebody else's, or closed. */
+static void leave(struct relay *r)
+{
+	in_of(r)->fd = -1;
+	if (r->n_handles == 0)
+		free_relay(r);
+}
+
 int relay_fd_open(struct relay *r, int in_fd, int out_fd)
 {
-	int e = open_poll(r, &r->fd.in_poll, in_fd);
+	int e = in_fd == out_fd ? open_poll(r, in_of(r), in_fd) : open_pair(r, in_fd, out_fd);
 
-	/* epoll refuses regular files: they are always ready. */
-	if (e == -EPERM && in_fd != out_fd) {
-		r->a.bits |= SIDE_FILE;
-		e = 0;
-	}
-	if (e == 0 && in_fd != out_fd) {
-		e = open_poll(r, &r->fd.out_poll, out_fd);
-		if (e == -EPERM)
-			e = 0;
-	}
-	if (e < 0) {
-		close_poll(&r->fd.in_poll);
-		close_poll(&r->fd.out_poll);
-		if (r->n_handles == 0)
-			free(r);
-		return e;
-	}
-	r->fd.in = in_fd;
-	r->fd.out = out_fd;
-	return 0;
+	if (e == 0)
+		return 0;
+	close_polls(r);
+	leave(r);
+	return e;
 }
 
 void relay_fd_close(struct relay *r, bool reset)
@@ -311,12 +375,10 @@ void relay_fd_close(struct relay *r, bool reset)
 	struct linger hard = {.l_onoff = 1, .l_linger = 0};
 
 	if (reset && !is_pair(r))
-		(void)setsockopt(r->fd.in, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	close_poll(&r->fd.in_poll);
-	close_poll(&r->fd.out_poll);
+		(void)setsockopt(in_of(r)->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close_polls(r);
 	if (is_pair(r))
-		close_fd(r->fd.out);
-	r->fd.in = close_fd(r->fd.in);
-	if (r->n_handles == 0)
-		free(r);
+		close_fd(out_of(r)->fd);
+	close_fd(in_of(r)->fd);
+	leave(r);
 }
