@@ -3,9 +3,10 @@
 /*
  * One SSL object between a socket and two buffers.
  *
- * Reading: OpenSSL reads the socket itself, 128 KiB ahead, which saves the
- * system call per record. Writing: records are appended to one output buffer by
- * a BIO of ours; the link sends it with one system call.
+ * Both ways go through a BIO of ours. Reading: OpenSSL asks for 128 KiB ahead, which saves the
+ * system call per record; what follows a short read is left to the next poll, which saves the one
+ * that would only say EAGAIN. Writing: records are appended to one output buffer, which the link
+ * sends with one system call.
  * The error queue is per thread and shared by all connections: it is cleared
  * before every call, or one connection's alert would fail another.
  */
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -39,6 +41,8 @@
 
 struct tls_conn {
 	SSL *ssl;
+	int fd;		 /* borrowed */
+	bool is_drained; /* the last read of this call was short */
 	struct {
 		uint8_t *bytes; /* allocated while there is something to send */
 		size_t cap;
@@ -49,7 +53,7 @@ struct tls_conn {
 	char error_text[160];
 };
 
-/* ---- the appending BIO ---- */
+/* ---- the BIO ---- */
 
 /* Room for @n more bytes: as much as is asked for, so that a keystroke doesn't cost 300 KiB. */
 static bool reserve(struct tls_conn *c, size_t n)
@@ -83,20 +87,40 @@ static int bio_append(BIO *bio, const char *data, int n)
 	return n;
 }
 
+static int bio_receive(BIO *bio, char *data, int n)
+{
+	struct tls_conn *c = BIO_get_data(bio);
+	ssize_t got;
+
+	BIO_clear_retry_flags(bio);
+	if (c->is_drained) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	do {
+		got = recv(c->fd, data, (size_t)n, 0);
+	} while (got < 0 && errno == EINTR);
+	c->is_drained = got > 0 && got < n;
+	if (got < 0 && errno == EAGAIN)
+		BIO_set_retry_read(bio);
+	return (int)got;
+}
+
 static long bio_control(BIO *bio UNUSED, int command, long n UNUSED, void *arg UNUSED)
 {
 	return command == BIO_CTRL_FLUSH;
 }
 
 /* Made once and kept for the life of the process: OpenSSL wants method types registered. */
-static BIO_METHOD *append_method(void)
+static BIO_METHOD *link_method(void)
 {
 	static BIO_METHOD *method;
 
 	if (method)
 		return method;
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "append");
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "link");
 	if (method) {
+		BIO_meth_set_read(method, bio_receive);
 		BIO_meth_set_write(method, bio_append);
 		BIO_meth_set_ctrl(method, bio_control);
 	}
@@ -105,20 +129,16 @@ static BIO_METHOD *append_method(void)
 
 /* ---- connections ---- */
 
-static int attach_bios(struct tls_conn *c, int fd)
+static int attach_bio(struct tls_conn *c)
 {
-	BIO_METHOD *method = append_method();
-	BIO *in = BIO_new_socket(fd, BIO_NOCLOSE);
-	BIO *out = method ? BIO_new(method) : NULL;
+	BIO_METHOD *method = link_method();
+	BIO *bio = method ? BIO_new(method) : NULL;
 
-	if (!in || !out) {
-		BIO_free(in);
-		BIO_free(out);
+	if (!bio)
 		return -ENOMEM;
-	}
-	BIO_set_data(out, c);
-	BIO_set_init(out, 1);
-	SSL_set_bio(c->ssl, in, out);
+	BIO_set_data(bio, c);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(c->ssl, bio, bio);
 	return 0;
 }
 
@@ -127,9 +147,10 @@ static int new_conn(struct tls_conn **connp, struct tls_context *ctx, int fd)
 	struct tls_conn *c = xnew(struct tls_conn);
 	int r;
 
+	c->fd = fd;
 	ERR_clear_error();
 	c->ssl = SSL_new(tls_context_ssl(ctx));
-	r = c->ssl ? attach_bios(c, fd) : -ENOMEM;
+	r = c->ssl ? attach_bio(c) : -ENOMEM;
 	if (r < 0) {
 		tls_conn_free(c);
 		return err_trace(r);
@@ -262,6 +283,7 @@ int tls_handshake(struct tls_conn *c)
 {
 	ERR_clear_error();
 	errno = 0;
+	c->is_drained = false;
 	return translate(c, SSL_do_handshake(c->ssl));
 }
 
@@ -271,6 +293,7 @@ int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np)
 	int r;
 
 	*np = 0;
+	c->is_drained = false;
 	/* A call returns one record at the most: several fill the buffer. */
 	while (*np < cap) {
 		ERR_clear_error();
