@@ -262,7 +262,10 @@ static void remote_config_came(void *ctx, enum remote_config_outcome outcome, in
 static int make_parts(struct agent *a)
 {
 	struct supervisor_options opt = {
-		.link = {.loop = a->loop, .tls = a->tls, .bind = a->boot->edge_bind_address},
+		.link = {.loop = a->loop,
+			 .tls = a->tls,
+			 .bind = a->boot->edge_bind_address,
+			 .max_frame_bytes = (uint32_t)a->boot->max_frame_bytes},
 		.discovery = a->discovery,
 		.identity = &a->identity,
 		.n_uplinks = a->boot->ha_connections,

@@ -51,6 +51,7 @@ enum control_phase {
 struct edge_link {
 	struct list node;
 	uint32_t id;
+	uint32_t max_frame_bytes;
 	struct edge_address address;
 	struct io_loop *loop;
 	struct link *link;
@@ -137,7 +138,7 @@ static void announce_additions(struct edge_link *el)
 {
 	struct h2_session *session = el->is_adit ? link_session(el->link) : NULL;
 
-	if (session && h2_session_announce_additions(session, H2_FRAME_MAX) < 0)
+	if (session && h2_session_announce_additions(session, el->max_frame_bytes) < 0)
 		link_close(el->link, LINK_END_INTERNAL);
 }
 
@@ -343,6 +344,7 @@ int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt,
 	el->id = id;
 	el->address = *address;
 	el->loop = opt->loop;
+	el->max_frame_bytes = opt->max_frame_bytes;
 	el->events = events;
 	el->ctx = ctx;
 	dial = (struct link_dial_options){

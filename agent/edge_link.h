@@ -55,7 +55,8 @@ struct edge_link_events {
 struct edge_link_options {
 	struct io_loop *loop;
 	struct tls_context *tls;
-	struct ip_addr bind; /* family 0: any */
+	struct ip_addr bind;	  /* family 0: any */
+	uint32_t max_frame_bytes; /* that the edge may send once it is known to be adit's */
 };
 
 /* Dials @address (copied). 0 or -errno. */

@@ -79,6 +79,7 @@ struct settings {
 	char *state_dir;	      /* /var/lib/adit */
 	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
 	uint64_t window_budget_bytes; /* for the windows of all connections */
+	uint64_t max_frame_bytes;     /* largest HTTP/2 frame that the edge may send */
 	struct vnet_setting *vnets;   /* no two of one name */
 	size_t n_vnets;
 	struct route_setting *routes; /* in the order of the file; no two of one network */

@@ -8,6 +8,7 @@
 
 #include "agent/settings.h"
 #include "ctrl/agent_status.h"
+#include "wire/h2_session.h"
 #include "wire/proto.h"
 
 #define AT(member)    .offset = offsetof(struct settings, member)
@@ -429,6 +430,16 @@ static const struct schema_row rows[] = {
 		.fallback = "256MiB",
 		.doc = "What all connections together let the edge send before it waits. With "
 		       "`buffer-budget` it is all that is ever buffered.",
+	},
+	{
+		.key = "max-frame-size",
+		.type = SCHEMA_SIZE,
+		AT(max_frame_bytes),
+		.min = H2_FRAME_MIN,
+		.max = H2_FRAME_MAX,
+		.fallback = "256KiB",
+		.doc = "Largest HTTP/2 frame that the edge may send. Less costs CPU; on a "
+		       "line of a few Mbit/s it lets keystrokes pass bulk sooner.",
 	},
 
 	/* ingress and its proxy */

@@ -132,7 +132,8 @@ static void greet_adit_agent(struct connection *c)
 
 	/* It PINGs on its own; two are not needed. */
 	link_set_liveness(c->link, LIVENESS_LISTENS);
-	if (session && h2_session_announce_additions(session, H2_FRAME_MAX) < 0)
+	if (session &&
+	    h2_session_announce_additions(session, (uint32_t)c->edge->boot->max_frame_bytes) < 0)
 		link_close(c->link, LINK_END_INTERNAL);
 }
 

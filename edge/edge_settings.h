@@ -50,6 +50,7 @@ struct edge_settings {
 	uint32_t route_hold_ms;	      /* how long routes of a gone agent answer 503 */
 	uint64_t buffer_budget_bytes; /* soft limit of buffered bytes */
 	uint64_t window_budget_bytes; /* for the windows of all connections */
+	uint64_t max_frame_bytes;     /* largest HTTP/2 frame that agents may send */
 	struct edge_limits limits;
 	char *access_log; /* path, or "off" */
 	enum log_level log_level;

@@ -5,6 +5,7 @@
 
 #include "edge/edge_settings.h"
 #include "edge/paths.h"
+#include "wire/h2_session.h"
 
 #define AT(member) .offset = offsetof(struct edge_settings, member)
 
@@ -174,6 +175,16 @@ static const struct schema_row rows[] = {
 		.doc = "What all connections together may send before they wait: 64 KiB at least "
 		       "for each that `limits` allows. With `buffer-budget` it is all that is ever "
 		       "buffered.",
+	},
+	{
+		.key = "max-frame-size",
+		.type = SCHEMA_SIZE,
+		AT(max_frame_bytes),
+		.min = H2_FRAME_MIN,
+		.max = H2_FRAME_MAX,
+		.fallback = "256KiB",
+		.doc = "Largest HTTP/2 frame that an agent may send. Less costs CPU; on a "
+		       "line of a few Mbit/s it lets keystrokes pass bulk sooner.",
 	},
 	{
 		.key = "access-log",

@@ -291,7 +291,7 @@ static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame,
 	memcpy(s->out.bytes + s->out.len, frame_header, H2_FRAME_HEADER);
 	s->out.len += H2_FRAME_HEADER + length;
 	note_sender(s, frame->hd.stream_id);
-	if (s->out.len > H2_PULL_FILL || s->out.len + H2_PULL_SLACK > s->out.cap)
+	if (s->out.len >= H2_PULL_FILL || s->out.len + H2_PULL_SLACK > s->out.cap)
 		return NGHTTP2_ERR_PAUSE;
 	return 0;
 }
@@ -301,12 +301,11 @@ static ssize_t on_read_length(nghttp2_session *ng UNUSED, uint8_t frame_type UNU
 			      uint32_t peer_max_frame, void *user_data)
 {
 	const struct h2_session *s = user_data;
-	size_t whole = peer_max_frame + H2_FRAME_HEADER;
+	bool is_alone = s->sender.id == id && s->sender.n_frames >= H2_ALONE_FRAMES;
+	size_t whole = is_alone ? H2_FRAME_MAX : H2_PULL_FILL;
 
-	if (s->sender.id != id || s->sender.n_frames < H2_ALONE_FRAMES)
-		return H2_RECORD - H2_FRAME_HEADER;
-	if (whole > H2_FRAME_MAX)
-		whole = H2_FRAME_MAX;
+	if (whole > peer_max_frame + H2_FRAME_HEADER)
+		whole = peer_max_frame + H2_FRAME_HEADER;
 	if (whole + s->out.len + H2_PULL_SLACK > s->out.cap)
 		whole = s->out.cap - s->out.len - H2_PULL_SLACK;
 	if (whole < H2_RECORD)

@@ -80,7 +80,7 @@ class Control:
 class Edge:
     """@prefix goes before its command (a namespace); it listens on @address."""
 
-    def __init__(self, tools, name="edge", address="127.0.0.1", prefix=()):
+    def __init__(self, tools, name="edge", address="127.0.0.1", prefix=(), settings=""):
         self.tools, self.address = tools, f"{address}:{free_port()}"
         self.folder = tools.file(name)
         self.socket_path = os.path.join(self.folder, "edge.sock")
@@ -91,7 +91,7 @@ class Edge:
         config = tools.write(f"{name}.yml", f"listen: {self.address}\n"
                              f"state-directory: {self.folder}\n"
                              f"control-socket: {self.socket_path}\nloglevel: warn\n"
-                             + EDGE_LIMITS)
+                             + EDGE_LIMITS + settings)
         self.process = tools.child((*prefix, tools.adit_edge, "run", "--config", config), name)
         self.control = Control(self.socket_path)
         self.client = tools.file(f"{name}-client.json")
@@ -247,6 +247,8 @@ class Stand:
             if subject.connector:
                 subject.user.process.stop()
                 subject.connector.stop()
+                if subject.connector.edge is not self.edge:
+                    subject.connector.edge.close()
         self.edge.close()
 
     def subject(self, name):
@@ -277,6 +279,14 @@ def _adit(stand):
                   {ADIT: f"{ORIGIN}:{ORIGIN_PORT}"}).start().wait().wait_routes()
     user = User(stand.tools, stand.edge, ADIT, ORIGIN_PORT)
     return Subject(user.entry(), agent.process, stand.edge.process, agent, ADIT, user)
+
+
+def _adit_16k(stand):
+    """An edge that takes frames of 16 KiB only, as another make's would."""
+    apart = copy.copy(stand)
+    apart.edge = Edge(stand.tools, "edge-16k", settings="max-frame-size: 16KiB\n")
+    apart.label = "-16k"
+    return _adit(apart)
 
 
 def _peer(stand):
@@ -316,5 +326,5 @@ def _direct(stand):
     return Subject(stand.origin_entry(), stand.origin)
 
 
-_SUBJECTS = {"adit": _adit, "peer": _peer, "ssh": _ssh, "coalesced": _relays("coalesced"),
+_SUBJECTS = {"adit": _adit, "adit-16k": _adit_16k, "peer": _peer, "ssh": _ssh, "coalesced": _relays("coalesced"),
              "plain": _relays("plain"), "stunnel": _stunnel, "direct": _direct}

@@ -89,6 +89,7 @@ static void test_defaults(void **state)
 	assert_string_equal(s->state_dir, "/var/lib/adit");
 	assert_int_equal(s->buffer_budget_bytes, 64 << 20);
 	assert_int_equal(s->window_budget_bytes, 256 << 20);
+	assert_int_equal(s->max_frame_bytes, 256 << 10);
 	settings_free(s);
 }
 

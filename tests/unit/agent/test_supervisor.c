@@ -21,6 +21,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "wire/h2_session.h"
 #include "wire/io_loop.h"
 #include "wire/tls.h"
 
@@ -202,7 +203,7 @@ static void open_world(struct world *w, size_t n_addrs)
 	for (size_t i = 0; i < n_addrs; i++)
 		listen_on(w, i);
 	opt = (struct supervisor_options){
-		.link = {.loop = w->loop, .tls = w->tls},
+		.link = {.loop = w->loop, .tls = w->tls, .max_frame_bytes = H2_FRAME_MAX},
 		.discovery = &w->discovery,
 		.identity = &w->identity,
 		.n_uplinks = 4,
