@@ -326,5 +326,6 @@ def _direct(stand):
     return Subject(stand.origin_entry(), stand.origin)
 
 
-_SUBJECTS = {"adit": _adit, "adit-16k": _adit_16k, "peer": _peer, "ssh": _ssh, "coalesced": _relays("coalesced"),
-             "plain": _relays("plain"), "stunnel": _stunnel, "direct": _direct}
+_SUBJECTS = {"adit": _adit, "adit-16k": _adit_16k, "peer": _peer, "ssh": _ssh,
+             "coalesced": _relays("coalesced"), "plain": _relays("plain"),
+             "stunnel": _stunnel, "direct": _direct}

@@ -28,6 +28,7 @@ class Case:
 
     def __init__(self, stack):
         self.stack, self.tmp = stack, tempfile.mkdtemp(prefix="adit-bench-")
+        self.ground = stack.enter_context(contextlib.ExitStack())   # ends last
         self.addCleanup(shutil.rmtree, self.tmp, ignore_errors=True)
 
     def addCleanup(self, function, *args, **options):

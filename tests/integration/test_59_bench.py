@@ -47,6 +47,13 @@ class BenchTest(Case):
         self.assertGreater(rows["out-256k"]["baseline"], 0)
         self.assertIn("MiB per transfer", text)
 
+    def test_in_namespaces(self):
+        need("tun")
+        rows, text = self.measure("^(up-out|udp-echo|far-in)$", "--path-runs", "1")
+        self.assertEqual(len(rows), 3, text)
+        for row in rows.values():
+            self.assertIsNotNone(row["value"], text)
+
     def test_a_peer_through_the_same_edge(self):
         rows, text = self.measure("^peer-(out-8|in-1|ping|start|return|idle)$", "--peer",
                                   AS_CLOUDFLARED)
