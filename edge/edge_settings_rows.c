@@ -183,8 +183,8 @@ static const struct schema_row rows[] = {
 		.min = H2_FRAME_MIN,
 		.max = H2_FRAME_MAX,
 		.fallback = "256KiB",
-		.doc = "Largest HTTP/2 frame that an agent may send. Less costs CPU; on a "
-		       "line of a few Mbit/s it lets keystrokes pass bulk sooner.",
+		.doc = "Largest HTTP/2 frame that an agent may send. Less costs CPU; a stream that "
+		       "sends alone then holds up the next one for less.",
 	},
 	{
 		.key = "access-log",

@@ -267,7 +267,8 @@ static ssize_t on_send(nghttp2_session *ng UNUSED, const uint8_t *data, size_t n
 {
 	struct h2_session *s = user_data;
 
-	if (s->out.len + H2_PULL_SLACK > s->out.cap || n > H2_PULL_SLACK)
+	/* A DATA frame may follow in the same pull. */
+	if (s->out.len + n + H2_RECORD > s->out.cap)
 		return NGHTTP2_ERR_WOULDBLOCK;
 	memcpy(s->out.bytes + s->out.len, data, n);
 	s->out.len += n;
@@ -282,6 +283,12 @@ static void note_sender(struct h2_session *s, int32_t id)
 	s->sender.n_frames++;
 }
 
+/* From what the running pull has up to @limit. */
+static size_t room_of(const struct h2_session *s, size_t limit)
+{
+	return limit > s->out.len ? limit - s->out.len : 0;
+}
+
 static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame,
 			const uint8_t *frame_header, size_t length,
 			nghttp2_data_source *source UNUSED, void *user_data)
@@ -291,7 +298,7 @@ static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame,
 	memcpy(s->out.bytes + s->out.len, frame_header, H2_FRAME_HEADER);
 	s->out.len += H2_FRAME_HEADER + length;
 	note_sender(s, frame->hd.stream_id);
-	if (s->out.len >= H2_PULL_FILL || s->out.len + H2_PULL_SLACK > s->out.cap)
+	if (s->out.len >= H2_PULL_FILL || room_of(s, s->out.cap - H2_PULL_SLACK) == 0)
 		return NGHTTP2_ERR_PAUSE;
 	return 0;
 }
@@ -302,12 +309,12 @@ static ssize_t on_read_length(nghttp2_session *ng UNUSED, uint8_t frame_type UNU
 {
 	const struct h2_session *s = user_data;
 	bool is_alone = s->sender.id == id && s->sender.n_frames >= H2_ALONE_FRAMES;
-	size_t whole = is_alone ? H2_FRAME_MAX : H2_PULL_FILL;
+	size_t whole = room_of(s, is_alone ? s->out.cap - H2_PULL_SLACK : H2_PULL_FILL);
 
 	if (whole > peer_max_frame + H2_FRAME_HEADER)
 		whole = peer_max_frame + H2_FRAME_HEADER;
-	if (whole + s->out.len + H2_PULL_SLACK > s->out.cap)
-		whole = s->out.cap - s->out.len - H2_PULL_SLACK;
+	if (whole > H2_FRAME_MAX)
+		whole = H2_FRAME_MAX;
 	if (whole < H2_RECORD)
 		whole = H2_RECORD;
 	return (ssize_t)(whole / H2_RECORD * H2_RECORD - H2_FRAME_HEADER);

@@ -96,7 +96,7 @@ struct h2_session {
 };
 
 enum h2_stream_bit {
-	H2_STREAM_WAITING = 1 << 0, /* no source, or it said -EAGAIN, or has not been asked yet */
+	H2_STREAM_WAITING = 1 << 0, /* for h2_stream_resume(): as a new one, or after -EAGAIN */
 	H2_STREAM_PEER_ENDED = 1 << 1,
 	H2_STREAM_EOF_TOLD = 1 << 2,
 	H2_STREAM_ANSWERED = 1 << 3, /* response sent or received */

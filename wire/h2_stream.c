@@ -119,6 +119,8 @@ void h2_stream_run_batch(struct h2_stream *st)
 
 void h2_stream_finish(struct h2_stream *st, uint32_t h2_code)
 {
+	/* Its last events may resume it: nghttp2 would keep an item that nobody frees. */
+	st->bits &= ~(unsigned int)H2_STREAM_HEADERS_SENT;
 	if (list_is_linked(&st->touched))
 		h2_stream_run_batch(st);
 	list_remove(&st->node);
@@ -218,8 +220,6 @@ static ssize_t read_source(nghttp2_session *ng UNUSED, int32_t id UNUSED, uint8_
 	n = ask_until_full(st, s->out.bytes + used, length, &last);
 	if (last < 0 && last != -EAGAIN)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	if (n == 0 && last < 0)
-		return wait_for_source(st);
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (last <= 0)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -237,7 +237,8 @@ static void start_sending(struct h2_stream *st)
 	nghttp2_data_provider provider = {.source = {.ptr = st}, .read_callback = read_source};
 	nghttp2_session *ng = st->session->ng;
 
-	if (!(st->bits & H2_STREAM_HEADERS_SENT))
+	if (!(st->bits & H2_STREAM_HEADERS_SENT) ||
+	    (st->bits & (H2_STREAM_RESET | H2_STREAM_END_SENT)))
 		return;
 	if (st->bits & H2_STREAM_SENDING)
 		nghttp2_session_resume_data(ng, st->id);

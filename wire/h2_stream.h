@@ -73,7 +73,7 @@ void h2_stream_set_events(struct h2_stream *st, const struct h2_stream_events *e
 /* Sets or replaces the source and asks it as soon as the connection has room. NULL: none. */
 void h2_stream_set_source(struct h2_stream *st, h2_read_into read_into, void *ctx);
 
-/* The same for one that has nothing yet: it is asked after h2_stream_resume(). */
+/* The same without asking: a new stream waits for h2_stream_resume(). */
 void h2_stream_set_quiet_source(struct h2_stream *st, h2_read_into read_into, void *ctx);
 
 /* After -EAGAIN: the source has bytes (or its end) now. Harmless when it was not waiting. */

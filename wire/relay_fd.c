@@ -181,8 +181,12 @@ bool relay_fd_gather(struct relay *r, const uint8_t *data, size_t n)
 		relay_fd_write_gathered(r);
 	if (!buf_is_empty(&r->b.queue))
 		return false;
-	if (!r->gather)
-		r->gather = xnew(struct relay_gather);
+	if (!r->gather) {
+		r->gather = malloc(sizeof(*r->gather));
+		if (!r->gather)
+			return false;
+		r->gather->n = 0;
+	}
 	r->gather->slices[r->gather->n++] =
 		(struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
 	return true;
