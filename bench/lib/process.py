@@ -42,6 +42,7 @@ class Child:
         self.argv, self.log_path = [str(a) for a in argv], log
         options.setdefault("stdin", subprocess.DEVNULL)
         with open(log, "ab") as f:
+            self._began = f.tell()      # others may have written to it
             options.setdefault("stdout", f)
             self.popen = subprocess.Popen(self.argv, stderr=f, preexec_fn=_in_child, **options)
         self.pid = self.popen.pid
@@ -55,8 +56,9 @@ class Child:
         return text in self.log_tail(1 << 20)
 
     def log_tail(self, n_bytes=500):
-        with open(self.log_path, encoding="utf-8", errors="replace") as f:
-            return f.read()[-n_bytes:]
+        with open(self.log_path, "rb") as f:
+            f.seek(self._began)
+            return f.read()[-n_bytes:].decode(errors="replace")
 
     def running(self):
         return self.popen.poll() is None
