@@ -112,6 +112,11 @@ static inline void half_on_eof(void *ctx, struct h2_stream *stream UNUSED)
 
 	SCHEDULE_CHECK(!h->eof && h->far->finished && h->received == h->far->sent);
 	h->eof = true;
+	/* Half of them answer the end with theirs, also when the stream is closing. */
+	if (h->received % 2 == 0) {
+		h->finished = true;
+		h2_stream_resume(h->stream);
+	}
 }
 
 static inline void half_on_closed(void *ctx, struct h2_stream *stream, uint32_t h2_code)
