@@ -35,11 +35,13 @@ install:
 # ROWS=regex: a part. PEER=program: beside a connector with cloudflared's command line; PEER_SSH=1: ssh -R.
 bench: release static
 	@cmake --build --preset release --target bench-programs -- --quiet
-	@bench/run build/release --json build/bench.json $(if $(ROWS),--rows '$(ROWS)') \
-		$(if $(PEER),--peer '$(PEER)') $(if $(PEER_SSH),--peer-ssh)
+	@bench/run build/release --json build/bench.json $(if $(ROWS),--rows '$(value ROWS)') \
+		$(if $(PEER),--peer '$(value PEER)') $(if $(PEER_SSH),--peer-ssh)
 
+# OUT=folder: somewhere else than where the committed charts are.
+bench-plot: OUT ?= docs/performance
 bench-plot:
-	@bench/plot build/bench.json docs/performance
+	@bench/plot build/bench.json '$(OUT)'
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz

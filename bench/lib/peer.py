@@ -52,7 +52,8 @@ class Connector:
     def wait(self):
         def registered():
             if not self.process.running():
-                raise Failure(f"the peer ended: {self.process.log_tail()}")
+                raise Failure(f"the peer ended, status {self.process.status()}: "
+                              f"{self.process.log_tail() or 'it said nothing'}")
             return len(self.edge.registered(self.name)) == EXPECTED
         poll(registered, "the peer's four connections")
         return self

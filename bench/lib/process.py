@@ -63,6 +63,9 @@ class Child:
     def running(self):
         return self.popen.poll() is None
 
+    def status(self):
+        return self.popen.poll()
+
     def stop(self, number=signal.SIGTERM):
         if self.running():
             self.popen.send_signal(number)

@@ -124,5 +124,6 @@ def header(facts, options):
     load = " ".join(map(str, facts["load"]))
     return (f"adit bench, {facts['date']}: {facts['cores']} × {facts['processor']}, Linux "
             f"{facts['kernel']}, load {load}, {facts['compiler']}, TCP "
-            f"{facts['congestion_control']}\nmedian of {options['pairs']} pairs, "
-            f"{options['mib']} MiB per transfer; aim: met, too; a ratio is the median of the pairs'")
+            f"{facts['congestion_control']}\n{options['pairs']} pairs where there is a baseline, "
+            f"{options['mib']} MiB per transfer. A ratio is the median of the pairs' ratios, not "
+            "the ratio of the\nmedians beside it. aim: the better goal is met; met: the bar is.")

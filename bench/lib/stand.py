@@ -233,13 +233,14 @@ class Stand:
         self.origin = tools.child((tools.program("bench-load"), "serve", "0.0.0.0", ORIGIN_PORT),
                                   "origin", ready="ready")
         self.edge, self.label = Edge(tools), ""
-        self.subjects = {}
+        self.subjects, self.failures = {}, {}
 
     def apart(self, label):
         """The same with an edge and connectors of its own, for figures about memory: what others
         have freed before would be used again and look like nothing."""
         other = copy.copy(self)
         other.edge, other.label, other.subjects = Edge(self.tools, f"edge-{label}"), label, {}
+        other.failures = {}
         return other
 
     def close(self):
@@ -252,8 +253,15 @@ class Stand:
         self.edge.close()
 
     def subject(self, name):
+        """Whoever couldn't be set up once isn't tried again: the first reason is the true one."""
+        if name in self.failures:
+            raise self.failures[name]
         if name not in self.subjects:
-            self.subjects[name] = _SUBJECTS[name](self)
+            try:
+                self.subjects[name] = _SUBJECTS[name](self)
+            except (Skip, Failure) as e:
+                self.failures[name] = e
+                raise
         return self.subjects[name]
 
     def connector(self, name):

@@ -63,15 +63,22 @@ class BenchTest(Case):
             self.assertGreater(row["baseline"], 0, text)
 
     def test_what_is_missing_is_said(self):
-        rows, text = self.measure("^peer-ping$", "--peer", self.path("nothing"))
+        rows, text = self.measure("^peer-ping$", "--peer", "/bin/false")
         self.assertIsNone(rows["peer-ping"]["value"])
-        self.assertIn("can't be executed", rows["peer-ping"]["reason"])
+        self.assertIn("the peer ended, status 1: it said nothing", rows["peer-ping"]["reason"])
         self.assertIn("not measured", text)
 
-    def test_no_such_row(self):
-        done = self.bench("--rows", "nonsense")
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("nonsense", done.stdout)
+    def test_what_cannot_be_measured_is_said_first(self):
+        for argv, said in ((("--rows", "nonsense"), "no row is called nonsense"),
+                           (("--rows", "("), "no regular expression"),
+                           (("--rows", "^peer-ping$"), "needs PEER="),
+                           (("--peer", self.path("nothing")), "isn't a program"),
+                           (("--json", self.path("no", "such", "folder")), "can't be written"),
+                           (("--pairs", "0"), "must be 1 or more")):
+            done = self.bench(*argv)
+            self.assertNotEqual(done.returncode, 0, argv)
+            self.assertIn(said, done.stdout)
+            self.assertNotIn("Traceback", done.stdout)
 
     def test_charts_are_xml(self):
         self.measure("^(out-256k|rate-out-adit)$")

@@ -9,7 +9,8 @@ fail() {
 	exit 1
 }
 
-folder=$(mktemp -d)
+# The bench makes HOME a folder that it removes.
+folder=$(mktemp -d -p "${HOME:?}")
 {
 	echo "control-socket: $folder/adit.sock"
 	echo "state-directory: $folder"
