@@ -19,9 +19,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ares.h>
 
+#include "base/compiler.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "wire/resolve_servers.h"
@@ -410,6 +412,42 @@ static void on_host_answer(void *arg, int ares_status, int timeouts, struct ares
 	finish(q, status);
 }
 
+static bool is_in_hosts_file(struct resolver *r, const char *name)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	struct hostent *host;
+
+	/* Servers of the user's own are asked, and nothing else. */
+	if (r->servers || open_channel(r) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		if (ares_gethostbyname_file(r->channel, name, families[i], &host) == ARES_SUCCESS) {
+			ares_free_hostent(host);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* RFC 6761 6.3: what localhost is, no name server is asked; a bare system has no hosts file. */
+static bool is_loopback_name(struct resolver *r, const char *name)
+{
+	size_t n = strlen(name);
+	size_t n_suffix = strlen(".localhost");
+
+	if (strcasecmp(name, "localhost") != 0 &&
+	    (n <= n_suffix || strcasecmp(name + n - n_suffix, ".localhost") != 0))
+		return false;
+	return !is_in_hosts_file(r, name);
+}
+
+static void answer_loopback(struct resolve_query *q)
+{
+	(void)ip_parse("127.0.0.1", &q->found.ips[q->n++]);
+	(void)ip_parse("::1", &q->found.ips[q->n++]);
+	finish(q, 0);
+}
+
 int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void *ctx,
 		 struct resolve_query **queryp)
 {
@@ -424,6 +462,8 @@ int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void 
 	if (ip_parse(name, &q->found.ips[0]) == 0) {
 		q->n = 1;
 		finish(q, 0);
+	} else if (is_loopback_name(r, name)) {
+		answer_loopback(q);
 	} else if (may_ask(q)) {
 		ares_getaddrinfo(r->channel, name, NULL, &hints, on_host_answer, q);
 	}

@@ -52,7 +52,8 @@ typedef void (*resolve_srv_cb)(void *ctx, int status, const struct resolve_srv *
 
 /*
  * A and AAAA of @name (a literal is its own answer), in the order RFC 6724
- * gives. The callback never runs before the return. -EINVAL: name too long.
+ * gives; localhost and names below it are loopback, whatever a name server says, unless the hosts
+ * file has them. The callback never runs before the return. -EINVAL: name too long.
  */
 NODISCARD int resolve_host(struct resolver *r, const char *name, resolve_host_cb cb, void *ctx,
 			   struct resolve_query **queryp);

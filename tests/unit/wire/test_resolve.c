@@ -188,6 +188,23 @@ static void test_literal(void **state)
 	assert_int_equal(f->dns.n_queries, 0);
 }
 
+static void test_localhost_is_nobodys_to_say(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(host(f, "localhost"), 0);
+	assert_int_equal(f->n, 2);
+	assert_true(found(f, "127.0.0.1") && found(f, "::1"));
+	assert_int_equal(host(f, "a.LocalHost"), 0);
+	assert_int_equal(f->n, 2);
+	assert_true(found(f, "127.0.0.1") && found(f, "::1"));
+	assert_int_equal(f->dns.n_queries, 0);
+	/* Others only look like it. */
+	assert_int_equal(host(f, "notlocalhost"), -ENOENT);
+	assert_int_equal(host(f, "localhost.test"), -ENOENT);
+	assert_true(f->dns.n_queries > 0);
+}
+
 static void test_failures(void **state)
 {
 	struct fixture *f = *state;
@@ -434,6 +451,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_literal, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_localhost_is_nobodys_to_say, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forged_answer_is_ignored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_answer_comes_by_tcp, set_up, tear_down),
