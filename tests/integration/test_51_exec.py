@@ -346,6 +346,8 @@ class Programs(TwoNetworks):
         os.write(terminal, b"\x1a")
         # Ctrl-Z throws away what was typed before its effect.
         self.read_until(terminal, b"Stopped", b"prompt:")
+        # One that has its signal, but not yet the processor, may still read a key.
+        wait_until(lambda: set(states_below(pid)) == {"T"}, "all of the job to have stopped")
         os.write(terminal, b"fg\n")
         self.read_until(terminal, b"read word")
         os.write(terminal, b"word\n")
@@ -372,6 +374,16 @@ class Programs(TwoNetworks):
                 self.assertTrue(ready, output)
                 output += os.read(terminal, 4096)
             at = found + len(word)
+
+
+def states_below(pid):
+    """The states of all processes that descend from @pid (proc(5), stat's third field)."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        children = f.read().split()
+    for child in children:
+        with open(f"/proc/{child}/stat", encoding="ascii") as f:
+            yield f.read().rsplit(")", 1)[1].split()[0]
+        yield from states_below(child)
 
 
 class RootTest(Programs, ExecCase):
