@@ -38,10 +38,8 @@ bench: release static
 	@bench/run build/release --json build/bench.json $(if $(ROWS),--rows '$(value ROWS)') \
 		$(if $(PEER),--peer '$(value PEER)') $(if $(PEER_SSH),--peer-ssh)
 
-# OUT=folder: somewhere else than where the committed charts are.
-bench-plot: OUT ?= docs/performance
 bench-plot:
-	@bench/plot build/bench.json '$(OUT)'
+	@bench/plot build/bench.json '$(or $(OUT),docs/performance)'
 
 fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz
