@@ -9,6 +9,7 @@
 #include "edge/connection_private.h"
 #include "edge/edge.h"
 #include "edge/edge_settings.h"
+#include "edge/guesses.h"
 #include "wire/link.h"
 #include "wire/peer_text.h"
 #include "wire/proto.h"
@@ -46,18 +47,46 @@ static void log_attempt(const struct connection *c, const struct attempt *a, enu
 }
 
 /* @retry_after_ms < 0: not worth a retry. Returns false. */
-static bool refuse(struct connection *c, const struct attempt *a, const char *cause,
-		   int64_t retry_after_ms)
+static bool refuse_at(struct connection *c, const struct attempt *a, enum log_level level,
+		      const char *cause, int64_t retry_after_ms)
 {
 	struct registration_error error = {.should_retry = retry_after_ms >= 0};
 
 	if (error.should_retry)
 		error.retry_after_ns = retry_after_ms * 1000000;
 	snprintf(error.cause, sizeof(error.cause), "%s", cause);
-	log_attempt(c, a, LOG_LEVEL_WARN, "registration refused", cause);
+	log_attempt(c, a, level, "registration refused", cause);
 	(void)control_server_refused(c->rpc, a->answer, &error);
 	connection_close(c, cause);
 	return false;
+}
+
+static bool refuse(struct connection *c, const struct attempt *a, const char *cause,
+		   int64_t retry_after_ms)
+{
+	return refuse_at(c, a, LOG_LEVEL_WARN, cause, retry_after_ms);
+}
+
+/* True when the secret was looked at and is right. */
+static bool authenticate(struct connection *c, const struct attempt *a)
+{
+	const struct registration_request *req = a->req;
+	const struct guess_limits *limits = &c->edge->settings->limits.failures;
+	const struct ip_addr *ip = &link_peer(c->link)->ip;
+	struct guesses *guesses = c->edge->bad_secrets;
+	uint64_t now_ms = clock_boot_ms();
+	uint64_t wait_ms = guesses_wait_ms(guesses, ip, limits, now_ms);
+	const struct edge_tunnel *tunnel;
+
+	if (wait_ms > 0)
+		return refuse_at(
+			c, a, guesses_tell(guesses, ip, now_ms) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+			"too many secrets that are not valid from this address", (int64_t)wait_ms);
+	if (edge_auth_tunnel(c->edge->model, req->account_tag, &req->tunnel_id, req->secret,
+			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) == 0)
+		return true;
+	guesses_failed(guesses, ip, limits, now_ms);
+	return refuse(c, a, "Unauthorized: tunnel unknown or secret not valid", NO_RETRY);
 }
 
 /* The hold that closes this place, or NULL. */
@@ -96,12 +125,10 @@ static bool take_place(struct connection *c, const struct attempt *a)
 static bool may_register(struct connection *c, const struct attempt *a)
 {
 	const struct registration_request *req = a->req;
-	const struct edge_tunnel *tunnel;
 	const struct edge_hold *hold;
 
-	if (edge_auth_tunnel(c->edge->model, req->account_tag, &req->tunnel_id, req->secret,
-			     req->n_secret, clock_wall_ms(), &tunnel, c->key_id) != 0)
-		return refuse(c, a, "Unauthorized: tunnel unknown or secret not valid", NO_RETRY);
+	if (!authenticate(c, a))
+		return false;
 	if (c->edge->drain_until_ms != 0)
 		return refuse(c, a, "edge is shutting down", 1000);
 	hold = find_hold(c, req);

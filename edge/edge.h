@@ -24,6 +24,7 @@ struct access_log;
 struct ctrl_server;
 struct decision;
 struct diag;
+struct guesses;
 struct io_loop;
 struct listener;
 struct registry;
@@ -66,8 +67,10 @@ struct edge {
 	struct ctrl_server *ctrl;
 	struct registry *registry;
 	struct listener *listener;
-	struct list connections; /* links of agents */
-	struct list clients;	 /* links of clients */
+	struct guesses *bad_tokens;  /* what clients showed */
+	struct guesses *bad_secrets; /* what agents showed */
+	struct list connections;     /* links of agents */
+	struct list clients;	     /* links of clients */
 	struct list flows;
 	size_t n_flows;
 	struct heap_peak flows_peak;

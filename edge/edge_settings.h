@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/compiler.h"
 #include "base/log.h"
+#include "edge/guesses.h"
 
 struct diag;
 
@@ -34,6 +35,7 @@ struct edge_limits {
 	uint32_t max_clients;		 /* connections of clients */
 	uint32_t streams_per_connection; /* opened by one client connection */
 	uint32_t handshakes_per_second;
+	struct guess_limits failures; /* of one address */
 };
 
 struct edge_settings {

@@ -59,6 +59,27 @@ static const struct schema_row limit_rows[] = {
 		.fallback = "200",
 		.doc = "New connections that are served; more have to wait.",
 	},
+	{
+		.key = "failures-burst",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, failures.burst),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "20",
+		.doc = "Tokens of clients that aren't valid, and as many secrets of tunnels, that "
+		       "one address (IPv6: one /64) may show at once. After that nothing it shows "
+		       "is looked at for a while.",
+	},
+	{
+		.key = "failures-per-minute",
+		.type = SCHEMA_U32,
+		.offset = offsetof(struct edge_limits, failures.per_minute),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "10",
+		.doc = "How many of these are forgiven per minute. Raise both where many agents or "
+		       "users share an address.",
+	},
 };
 
 static const struct schema limit_schema = {

@@ -15,6 +15,7 @@
 #include "ctrl/ctrl_server.h"
 #include "edge/access_log.h"
 #include "edge/edge_private.h"
+#include "edge/guesses.h"
 #include "edge/listener.h"
 #include "edge/paths.h"
 #include "edge/registry.h"
@@ -25,6 +26,9 @@
 
 /* Links that end in the turn in which others take their places. */
 #define CHANGING_PLACES 64
+
+/* Addresses that are remembered for secrets that weren't valid. */
+#define GUESSERS_MAX 8192
 
 /* systemd wants a sign of life twice per period. */
 static uint64_t tick_ms(void)
@@ -127,6 +131,8 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 		return EDGE_EXIT_FAILED;
 	edge_set_budget(e, e->boot);
 	e->registry = registry_new();
+	e->bad_tokens = guesses_new(GUESSERS_MAX);
+	e->bad_secrets = guesses_new(GUESSERS_MAX);
 	if (edge_certificate_load(e, e->boot, diag) < 0)
 		return EDGE_EXIT_CONFIG;
 	if (edge_access_log_open(e->boot, &e->access_log, diag) < 0)
@@ -174,6 +180,8 @@ void edge_tear_down(struct edge *e)
 	edge_model_free(e->model);
 	tls_context_free(e->tls);
 	registry_free(e->registry);
+	guesses_free(e->bad_tokens);
+	guesses_free(e->bad_secrets);
 	access_log_close(e->access_log);
 	if (e->settings != e->boot)
 		edge_settings_free(e->settings);

@@ -3,7 +3,8 @@
 /*
  * Each request shows its token anew: a link belongs to nobody, so a revoked token needs no list
  * of links. What a stranger may cost is bounded by the limits of the link and by the time it has
- * to show a valid token. Who is not known hears 407 and nothing about what exists.
+ * to show a valid token. Who is not known hears 407 and nothing about what exists; who was wrong
+ * too often hears 503, even with a valid token, unless its link has shown one before.
  */
 
 #include "edge/ingress.h"
@@ -21,6 +22,7 @@
 #include "edge/decide.h"
 #include "edge/edge.h"
 #include "edge/flow.h"
+#include "edge/guesses.h"
 #include "edge/ingress_routes.h"
 #include "wire/datagram_path.h"
 #include "wire/h2_session.h"
@@ -44,10 +46,9 @@ static const char *bearer_token(const struct h2_headers *hdrs)
 	return value + strlen(BEARER);
 }
 
-/* The first refusal of a link is worth a line; the link ends before there are many. */
-static void note_refused(struct ingress *in, const char *why)
+static void note_refused(struct ingress *in, bool is_worth_a_line, const char *why)
 {
-	enum log_level level = in->n_refused == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+	enum log_level level = is_worth_a_line ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
 	char peer[ENDPOINT_TEXT_MAX];
 
 	LOG_AT(level, "client not authenticated",
@@ -57,28 +58,62 @@ static void note_refused(struct ingress *in, const char *why)
 		ingress_close(in, "too many requests without a valid token");
 }
 
+static bool is_trusted(const struct ingress *in)
+{
+	return in->deadline_ms == UINT64_MAX;
+}
+
 static void trust(struct ingress *in)
 {
-	if (in->deadline_ms == UINT64_MAX)
+	if (is_trusted(in))
 		return;
 	in->deadline_ms = UINT64_MAX;
 	h2_session_allow_resets(link_session(in->link), H2_KNOWN_RESETS_BURST,
 				H2_KNOWN_RESETS_PER_S);
 }
 
-static const struct edge_client *authenticate(struct ingress *in, const struct h2_headers *hdrs)
+/* Its address was wrong too often. A link that is known doesn't suffer from its neighbours. */
+static bool is_shut_out(struct ingress *in)
+{
+	const struct guess_limits *limits = &in->edge->settings->limits.failures;
+	const struct ip_addr *ip = &link_peer(in->link)->ip;
+	uint64_t now_ms = clock_boot_ms();
+
+	if (is_trusted(in) || guesses_wait_ms(in->edge->bad_tokens, ip, limits, now_ms) == 0)
+		return false;
+	note_refused(in, guesses_tell(in->edge->bad_tokens, ip, now_ms),
+		     "too many tokens that are not valid from its address");
+	return true;
+}
+
+/* The first refusal of a link is worth a line; the link ends before there are many. */
+static enum stream_error refuse_token(struct ingress *in, const char *token)
+{
+	const struct ip_addr *ip = &link_peer(in->link)->ip;
+
+	/* Who shows none guesses nothing. */
+	if (token)
+		guesses_failed(in->edge->bad_tokens, ip, &in->edge->settings->limits.failures,
+			       clock_boot_ms());
+	note_refused(in, in->n_refused == 0, token ? "token not valid" : "no bearer token");
+	return STREAM_ERROR_UNAUTHENTICATED;
+}
+
+static enum stream_error authenticate(struct ingress *in, const struct h2_headers *hdrs,
+				      const struct edge_client **clientp)
 {
 	const char *token = bearer_token(hdrs);
 	const struct edge_client *client;
 
-	if (!token || edge_auth_client(in->edge->model, token, &client, in->token_id) != 0) {
-		note_refused(in, token ? "token not valid" : "no bearer token");
-		return NULL;
-	}
+	if (token && is_shut_out(in))
+		return STREAM_ERROR_LIMIT;
+	if (!token || edge_auth_client(in->edge->model, token, &client, in->token_id) != 0)
+		return refuse_token(in, token);
 	in->client = client->id;
 	snprintf(in->client_name, sizeof(in->client_name), "%s", client->name);
 	trust(in);
-	return client;
+	*clientp = client;
+	return STREAM_ERROR_NONE;
 }
 
 /* What is asked for: TCP by ":authority", datagrams by ":protocol" and ":path" (RFC 8441). */
@@ -169,9 +204,9 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 		flow_refuse_method(stream, "CONNECT");
 		return;
 	}
-	client = authenticate(in, hdrs);
-	if (!client) {
-		flow_refuse_request(stream, STREAM_ERROR_UNAUTHENTICATED);
+	error = authenticate(in, hdrs, &client);
+	if (error != STREAM_ERROR_NONE) {
+		flow_refuse_request(stream, error);
 		return;
 	}
 	if (wants_routes) {
@@ -246,7 +281,7 @@ bool ingress_evict_stranger(struct edge *e)
 	list_for_each (pos, &e->clients) {
 		struct ingress *in = list_entry(pos, struct ingress, node);
 
-		if (in->deadline_ms == UINT64_MAX)
+		if (is_trusted(in))
 			continue;
 		/* As after a time-out: without a goodbye that would keep the place. */
 		end(in, "no valid token yet, and its place is needed", LINK_END_TIMEOUT);

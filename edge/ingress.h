@@ -7,7 +7,8 @@
  *
  * Every request is authenticated and decided on its own. What is refused gets its status
  * and adit-error: 400 not a literal address and port, 403 not granted, 404 no such route
- * or network, 405 not CONNECT, 407 token missing or not valid, 502, 503, 504 as the agent says.
+ * or network, 405 not CONNECT, 407 token missing or not valid, 503 too many tokens that weren't
+ * valid from this address, 502, 503, 504 as the agent says.
  */
 
 #include <stdbool.h>

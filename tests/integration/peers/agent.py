@@ -95,8 +95,9 @@ class Agent(H2Connection):
     """One connection of a connector. @registration: peers.rpc.Registration. @resolve: maps the
     (ip, port) asked for to the address that is dialled."""
 
-    def __init__(self, edge, ca_file, registration, resolve=None, captured=True, auto=True):
-        raw = socket.create_connection(edge, 15)
+    def __init__(self, edge, ca_file, registration, resolve=None, captured=True, auto=True,
+                 source=None):
+        raw = socket.create_connection(edge, 15, source and (source, 0))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = raw.getsockname()[1]
         tls = client_context(ca_file).wrap_socket(raw, server_hostname="h2.cftunnel.com",

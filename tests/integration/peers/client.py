@@ -10,8 +10,9 @@ from support.tlsca import client_context
 
 
 class Client(H2Connection):
-    def __init__(self, edge, ca_file, token=None, window=1 << 24, name="127.0.0.1"):
-        raw = socket.create_connection(edge, 15)
+    def __init__(self, edge, ca_file, token=None, window=1 << 24, name="127.0.0.1",
+                 source=None):
+        raw = socket.create_connection(edge, 15, source and (source, 0))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = client_context(ca_file, ["h2"]).wrap_socket(raw, server_hostname=name,
                                                           do_handshake_on_connect=False)

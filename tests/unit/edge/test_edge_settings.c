@@ -68,6 +68,8 @@ static void test_defaults(void **state)
 	assert_int_equal(s->drain_timeout_ms, 30000);
 	assert_int_equal(s->route_hold_ms, 86400000);
 	assert_int_equal(s->limits.handshakes_per_second, 200);
+	assert_int_equal(s->limits.failures.burst, 20);
+	assert_int_equal(s->limits.failures.per_minute, 10);
 	edge_settings_free(s);
 }
 
