@@ -9,7 +9,8 @@ import socket
 from peers import edge as scripted
 from peers import rpc
 from peers.capnp import Struct
-from peers.raw import CONTINUATION, END_HEADERS, HEADERS, fields, frame
+from peers.raw import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST,
+                       WINDOW, fields, frame, kinds)
 from support import origin
 from support.adit import Agent, route, routes, write_credentials
 from support.case import Case, main
@@ -51,9 +52,9 @@ class HostileEdge(Case):
                            routes(route(f"{HOST}/32", via=f"127.0.0.1:{self.server.port}"),
                                   route(f"{SILENT}/32", via=f"127.0.0.1:{self.silent()}"),
                                   route("0.0.0.0/1"), route("::/32")),
-                           settings="edge-server-name: h2.cftunnel.com\nha-connections: 2\n"
+                           settings="edge-server-name: h2.cftunnel.com\nha-connections: 8\n"
                                     f"max-active-flows: {FLOWS_MAX}\n").start()
-        self.edge.wait_registered(2)
+        self.edge.wait_registered(8)
         self.good, self.bad = (self.edge.registered()[i] for i in (0, 1))
         self.held = self.good.open_tcp(f"{HOST}:22")
         self.assertEqual(self.good.wait_answer(self.held)[":status"], "200")
@@ -126,6 +127,45 @@ class HostileEdge(Case):
             stream = self.good.open_tcp(f"{HOST}:22")
             return self.good.wait_answer(stream)[":status"] == "200"
         wait_until(opens, "the flows to be free again")
+
+    def test_floods(self):
+        """An edge may do more than a stranger, but not without end: each ends its connection."""
+        rest = [c for i, c in sorted(self.edge.registered().items()) if i > 1]
+        get = fields((":method", "GET"), (":path", "/"), (":scheme", "https"), (":authority", "x"))
+        numbers = range(100_001, 180_001, 2)
+        for name, data in (
+                ("PING", frame(PING, 0, 0, bytes(8)) * 90_000),
+                ("WINDOW_UPDATE", frame(WINDOW, 0, 0, b"\0\0\0\1") * 90_000),
+                ("PRIORITY", frame(2, 0, 1, b"\0\0\0\0\1") * 90_000),
+                ("empty DATA", None),
+                ("requests and resets", b"".join(
+                    frame(HEADERS, END_HEADERS, n, get) + frame(RST, 0, n, bytes(4))
+                    for n in numbers)),
+                ("resets that we are made to send", b"".join(
+                    frame(HEADERS, END_HEADERS | END_STREAM, n, get) +
+                    frame(WINDOW, 0, n, b"\x7f\xff\xff\xff") for n in numbers))):
+            with self.subTest(name):
+                conn = rest.pop()
+                if data is None:
+                    stream = conn.open_tcp(f"{HOST}:22")
+                    conn.wait_answer(stream)
+                    data = frame(DATA, 0, stream.id) * 90_000
+                heard = self.only_listen(conn)
+                conn.send_raw(data)
+                conn.wait(lambda c=conn: c.closed, "the agent to close")
+                self.assertIn(GOAWAY, kinds(heard))
+
+    @staticmethod
+    def only_listen(conn):
+        """From now on what comes is kept: the library would stumble over streams by hand."""
+        heard = bytearray()
+
+        def receive(data):
+            heard.extend(data)
+            return []
+        with conn.lock:
+            conn.h2.receive_data = receive
+        return heard
 
     def test_headers_without_end(self):
         start = frame(HEADERS, 0, 0x7FFF_FF01, fields((":method", "GET"), (":path", "/")))

@@ -7,7 +7,7 @@ import os
 import socket
 
 from peers.client import load_token
-from peers.raw import END_HEADERS, HEADERS, SETTINGS, fields, frame
+from peers.raw import END_HEADERS, HEADERS, SETTINGS, fields, frame, kinds
 from support import adit, origin
 from support.case import Case, main
 from support.stack import HOST, Stack, echo_line, serve
@@ -130,15 +130,6 @@ class HostileClient(Case):
                 raw.append(sock)
         echo_line(self.stack.popen(), "meanwhile")
         self.assertEqual(len(self.edge.agents()), 4)
-
-
-def kinds(data):
-    """The types of the frames in @data."""
-    out, at = [], 0
-    while at + 9 <= len(data):
-        out.append(data[at + 3])
-        at += 9 + int.from_bytes(data[at:at + 3], "big")
-    return out
 
 
 class Files(Case):

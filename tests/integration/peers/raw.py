@@ -27,3 +27,12 @@ def fields(*pairs):
         value = value if isinstance(value, bytes) else value.encode()
         return _number(len(value), 7) + value
     return b"".join(b"\0" + text(name) + text(value) for name, value in pairs)
+
+
+def kinds(data):
+    """The types of the frames in @data."""
+    out, at = [], 0
+    while at + 9 <= len(data):
+        out.append(data[at + 3])
+        at += 9 + int.from_bytes(data[at:at + 3], "big")
+    return out
