@@ -13,19 +13,12 @@ from peers.capnp import Struct
 from support import adit, origin
 from support.adit import Agent, route, routes, write_credentials
 from support.case import Case, main
+from support.h2frames import (CONTINUATION, DATA, GOAWAY, HEADERS, PING, PREFACE, PUSH, SETTINGS,
+                              WINDOW, frame)
 from support.require import need
 from support.stack import HOST, Stack, echo_line, serve
 from support.tlsca import Authority, client_context
 from support.waiting import wait_until
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-DATA, HEADERS, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 
 # What breaks RFC 9113, whoever receives it. Each ends the connection.
 BROKEN_FRAMES = {

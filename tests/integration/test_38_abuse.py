@@ -10,29 +10,15 @@ import time
 
 from peers.client import load_token
 from support.case import Case, main
+from support.h2frames import (CONTINUATION, DATA, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW,
+                              fields, frame)
 from support.origin import echo
 from support.require import need
 from support.stack import HOST, Stack, echo_line, serve
 from support.tlsca import client_context
 from support.waiting import wait_until
 
-DATA, HEADERS, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    head = struct.pack(">I", len(payload))[1:]
-    return head + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS)
-
-
-def fields(*pairs):
-    """HPACK, literals only."""
-    def text(s):
-        n = len(s)
-        return (bytes([n]) if n < 127 else bytes([127, n - 127])) + s.encode()
-    return b"".join(b"\x00" + text(name) + text(value) for name, value in pairs)
+HELLO = PREFACE + frame(SETTINGS)
 
 
 def n_descriptors(process):
