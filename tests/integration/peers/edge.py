@@ -205,6 +205,7 @@ class Edge:
         self.rpc_piece = None
         self.connection_window = connection_window
         self.settings = {SETTING.ENABLE_PUSH: 0, SETTING.INITIAL_WINDOW_SIZE: window}
+        self.connection = Connection    # or what else takes (edge, socket, outcome)
         self.on_advertise = accept_all
         self.on_unregister = answer_unregister_and_close
         self.connections = []
@@ -234,7 +235,7 @@ class Edge:
             tls = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             with self._lock:
                 outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-                conn = Connection(self, tls, outcome)
+                conn = self.connection(self, tls, outcome)
                 self.connections.append(conn)
             conn.start()
 
