@@ -250,6 +250,57 @@ static void a_dying_session_opens_nothing(void **state UNUSED)
 	assert_int_equal(p.opener.n_opened, 1);
 }
 
+/*
+ * DATA on stream 1 until the connection window of @to, whose credit is withheld, is used up; then
+ * one byte (RFC 9113 6.9.1).
+ */
+static void overrun(struct mem_pair *p, struct mem_end *to)
+{
+	static const uint8_t whole[FRAME_HEADER + 16384] = {0, 0x40, 0, 0, 0, 0, 0, 0, 1};
+	static const uint8_t one[FRAME_HEADER + 1] = {0, 0, 1, 0, 0, 0, 0, 0, 1};
+	const uint8_t *goaway = p->out;
+	size_t n;
+
+	for (size_t sent = 0; sent < mem_limits.conn_window_bytes; sent += 16384) {
+		mem_feed(p, to, whole, sizeof(whole));
+		assert_int_equal(to->feed_result, 0);
+	}
+	assert_int_equal(h2_session_pull(to->session, p->out, sizeof(p->out), &n), 0);
+	assert_false(h2_session_is_broken(to->session));
+	mem_feed(p, to, one, sizeof(one));
+	assert_int_equal(h2_session_pull(to->session, p->out, sizeof(p->out), &n), 0);
+	assert_true(h2_session_is_broken(to->session));
+	assert_true(n >= FRAME_HEADER + 8);
+	assert_int_equal(goaway[3], 7);
+	assert_int_equal(goaway[FRAME_HEADER + 7], 3); /* FLOW_CONTROL_ERROR */
+}
+
+static void more_than_the_connection_window_ends_the_session(void **state UNUSED)
+{
+	static struct mem_pair p;
+	struct h2_limits wide = mem_limits;
+	struct talker a = {.blocked = true};
+	struct talker b = {.blocked = true};
+
+	/* Else the stream's window would be the first. */
+	wide.stream_window_bytes = 16 * 1024 * 1024;
+	for (int role = H2_ROLE_OPENER; role <= H2_ROLE_ACCEPTOR; role++) {
+		mem_pair_init_with(&p, 0, &wide, &wide);
+		mem_pair_pump(&p);
+		p.opener.withhold = true;
+		p.acceptor.withhold = true;
+		assert_int_equal(open_talker(&p, &a, get_request, ARRAY_SIZE(get_request)), 0);
+		mem_pair_pump(&p);
+		answer(&p, &b);
+		mem_pair_pump(&p);
+		/* They know what bytes to expect. */
+		h2_stream_set_events(a.stream, NULL, NULL);
+		h2_stream_set_events(b.stream, NULL, NULL);
+		overrun(&p, role == H2_ROLE_OPENER ? &p.opener : &p.acceptor);
+		mem_pair_deinit(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_protocol_error_ends_a_draining_session),
 		cmocka_unit_test(endless_header_lists_are_a_flood),
 		cmocka_unit_test(a_dying_session_opens_nothing),
+		cmocka_unit_test(more_than_the_connection_window_ends_the_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
