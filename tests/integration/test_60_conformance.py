@@ -100,6 +100,7 @@ class IngressTest(Conformance):
         wait_until(lambda: all(c["kind"] != "client" for c in self.edge.connections()),
                    "the clients to be gone", show=lambda: str(self.edge.connections()))
         self.assert_nothing_left(self.edge.connections)
+        self.assert_no_bytes_left(self.edge)
         self.assert_nothing_left(self.stack.agent.connections)
 
 

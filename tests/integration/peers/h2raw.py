@@ -10,7 +10,8 @@ import itertools
 import struct
 
 from peers.h2conn import H2Connection
-from support.h2frames import (ACK, CODES, DATA, GOAWAY, HEADERS, PING, RST, SETTINGS, frame, split)
+from support.h2frames import (ACK, CODES, DATA, GOAWAY, HEADERS, PING, PREFACE, RST, SETTINGS, frame,
+                              split)
 
 import hpack
 
@@ -40,6 +41,8 @@ class Observer:
 
     def receive_data(self, data):
         self._rest += data
+        if self._rest.startswith(PREFACE):  # of a peer that opens; no frame begins like that
+            del self._rest[:len(PREFACE)]
         for received in split(self._rest):
             self.frames.append(received)
             self._note(received)

@@ -9,7 +9,7 @@ A case is sent on a connection in its state; `p` tells it what that connection h
   p.opener    the peer is the HTTP/2 client
 
 The outcome: "GOAWAY <code>" and the connection closed, "RST <code>" on p.s, "closed" without
-a word, "answered" by HEADERS on p.s, or "ignored" when nothing of that has happened. More than
+an error, "answered" by HEADERS on p.s, or "ignored" when nothing of that has happened. More than
 one: the RFC leaves the choice.
 """
 
@@ -49,6 +49,11 @@ def request(p, *more, flags=WHOLE):
 def half(p):
     """A header block that isn't complete."""
     return request(p, flags=END_STREAM)
+
+
+def goaway(p, last, debug=b""):
+    """@last: of the streams that the peer opened; servers open none."""
+    return frame(GOAWAY, 0, 0, u32(last if p.opener else 0) + code_of("NO_ERROR") + debug)
 
 
 SIZES = [
@@ -184,54 +189,37 @@ CONTROL = [
     case("SETTINGS ACK that nobody asked for", "6.5.3", frame(SETTINGS, ACK), IGNORED, PROTOCOL),
     case("empty SETTINGS", "6.5", frame(SETTINGS), IGNORED),
     case("DATA without bytes", "6.1", lambda p: frame(DATA, 0, p.s), IGNORED, state=OPEN),
-    case("GOAWAY", "6.8", frame(GOAWAY, 0, 0, bytes(8)), IGNORED, state=OPEN),
-    case("GOAWAY with debug data", "6.8", frame(GOAWAY, 0, 0, bytes(8) + b"why"), IGNORED,
+    case("GOAWAY", "6.8", lambda p: goaway(p, TOP) + frame(DATA, 0, p.s, b"x"), IGNORED,
          state=OPEN),
+    case("GOAWAY twice, with debug data", "6.8",
+         lambda p: goaway(p, TOP, b"soon") + goaway(p, p.s, b"now"), IGNORED, state=OPEN),
     case("PUSH_PROMISE", "8.4", lambda p: frame(PUSH, END_HEADERS, p.s, u32(2) + fields(*p.plain)),
          PROTOCOL, state=OPEN),
     case("PUSH_PROMISE on stream 0", "6.6",
          lambda p: frame(PUSH, END_HEADERS, 0, u32(2) + fields(*p.plain)), PROTOCOL),
 ]
 
-# What comes instead of a preface (who opens sends one) and SETTINGS. A GOAWAY may be left out.
-REFUSED = (PROTOCOL, "closed")
+# What comes instead of a preface (who opens sends one) and SETTINGS. The RFC lets the GOAWAY
+# be left out; ours never is.
 BEGINNINGS = [
-    case("no preface", "3.4", frame(SETTINGS), *REFUSED),
-    case("preface with another end", "3.4", PREFACE[:-1] + b"x" + frame(SETTINGS), *REFUSED),
-    case("HTTP/1.1", "3.4", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", *REFUSED),
-    case("PING first", "3.4", PREFACE + frame(PING, 0, 0, bytes(8)), *REFUSED),
-    case("SETTINGS ACK first", "3.4", PREFACE + frame(SETTINGS, ACK), *REFUSED),
-    case("WINDOW_UPDATE first", "3.4", PREFACE + frame(WINDOW, 0, 0, u32(1)), *REFUSED),
-    case("unknown frame first", "3.4", PREFACE + frame(NO_SUCH_FRAME), *REFUSED),
+    case("no preface", "3.4", frame(SETTINGS), PROTOCOL),
+    case("preface with another end", "3.4", PREFACE[:-1] + b"x" + frame(SETTINGS), PROTOCOL),
+    case("HTTP/1.1", "3.4", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", PROTOCOL),
+    case("PING first", "3.4", PREFACE + frame(PING, 0, 0, bytes(8)), PROTOCOL),
+    case("SETTINGS ACK first", "3.4", PREFACE + frame(SETTINGS, ACK), PROTOCOL),
+    case("WINDOW_UPDATE first", "3.4", PREFACE + frame(WINDOW, 0, 0, u32(1)), PROTOCOL),
+    case("unknown frame first", "3.4", PREFACE + frame(NO_SUCH_FRAME), PROTOCOL),
     case("SETTINGS with an error first", "3.4", PREFACE + frame(SETTINGS, 0, 0, bytes(5)), SIZE),
 ]
 
-# What only who accepts streams can get.
-REQUESTS = [
-    case("even number", "5.1.1", lambda p: frame(HEADERS, WHOLE, p.s + 1, fields(*p.plain)),
-         PROTOCOL),
-    case("number that was passed over", "5.1.1",
-         lambda p: frame(HEADERS, WHOLE, p.s + 2, fields(*p.plain)) + request(p), PROTOCOL),
-    case("HEADERS on a closed stream", "5.1", request, STREAM_CLOSED, PROTOCOL, IGNORED,
-         state=CLOSED),
-    case("HEADERS on a reset stream", "5.1", request, "RST STREAM_CLOSED", STREAM_CLOSED, IGNORED,
-         state=RESET),
-    case("HEADERS with padding", "6.2",
-         lambda p: frame(HEADERS, WHOLE | PADDED, p.s, b"\3" + fields(*p.plain) + bytes(3)), ANSWERED),
+# What a header block may look like, in requests and in responses.
+BLOCKS = [
     case("HEADERS padded by more", "6.2",
          lambda p: frame(HEADERS, WHOLE | PADDED, p.s, b"\x06\x82\x84\x87\0\0"), PROTOCOL),
     case("HEADERS padded, empty", "6.2", lambda p: frame(HEADERS, WHOLE | PADDED, p.s), SIZE,
          PROTOCOL),
     case("HEADERS with half a priority", "6.2",
          lambda p: frame(HEADERS, WHOLE | HAS_PRIORITY, p.s, bytes(4)), SIZE, PROTOCOL),
-    case("HEADERS with a priority", "6.2",
-         lambda p: frame(HEADERS, WHOLE | HAS_PRIORITY, p.s, bytes(5) + fields(*p.plain)), ANSWERED),
-    case("CONTINUATION", "6.10",
-         lambda p: half(p) + frame(CONTINUATION, 0, p.s, fields(("a", "b"))) +
-         frame(CONTINUATION, END_HEADERS, p.s, fields(("c", "d"))), ANSWERED),
-    case("field cut by CONTINUATION", "4.3",
-         lambda p: frame(HEADERS, END_STREAM, p.s, fields(*p.plain)[:-3]) +
-         frame(CONTINUATION, END_HEADERS, p.s, fields(*p.plain)[-3:]), ANSWERED),
     case("CONTINUATION after END_HEADERS", "6.10",
          lambda p: request(p) + frame(CONTINUATION, END_HEADERS, p.s, fields(("a", "b"))),
          PROTOCOL),
@@ -252,6 +240,30 @@ REQUESTS = [
     case("empty CONTINUATION without end", "6.10, 10.5.1",
          lambda p: half(p) + frame(CONTINUATION, 0, p.s) * 5000, PROTOCOL,
          "GOAWAY ENHANCE_YOUR_CALM", "GOAWAY INTERNAL_ERROR"),
+]
+
+# What only who accepts streams can get.
+REQUESTS = [
+    case("even number", "5.1.1", lambda p: frame(HEADERS, WHOLE, p.s + 1, fields(*p.plain)),
+         PROTOCOL),
+    case("number that was passed over", "5.1.1",
+         lambda p: frame(HEADERS, WHOLE, p.s + 2, fields(*p.plain)) + request(p), PROTOCOL),
+    case("HEADERS on a closed stream", "5.1", request, STREAM_CLOSED, PROTOCOL, IGNORED,
+         state=CLOSED),
+    case("HEADERS on a reset stream", "5.1", request, "RST STREAM_CLOSED", STREAM_CLOSED, IGNORED,
+         state=RESET),
+    case("HEADERS with padding", "6.2",
+         lambda p: frame(HEADERS, WHOLE | PADDED, p.s, b"\3" + fields(*p.plain) + bytes(3)), ANSWERED),
+    case("HEADERS with a priority", "6.2",
+         lambda p: frame(HEADERS, WHOLE | HAS_PRIORITY, p.s, bytes(5) + fields(*p.plain)), ANSWERED),
+    case("CONTINUATION", "6.10",
+         lambda p: half(p) + frame(CONTINUATION, 0, p.s, fields(("a", "b"))) +
+         frame(CONTINUATION, END_HEADERS, p.s, fields(("c", "d"))), ANSWERED),
+    case("field cut by CONTINUATION", "4.3",
+         lambda p: frame(HEADERS, END_STREAM, p.s, fields(*p.plain)[:-3]) +
+         frame(CONTINUATION, END_HEADERS, p.s, fields(*p.plain)[-3:]), ANSWERED),
+    case("GOAWAY with a stream of the sender's", "6.8",
+         lambda p: frame(GOAWAY, 0, 0, u32(p.s) + code_of("NO_ERROR")), IGNORED, state=OPEN),
     case("trailers", "8.1",
          lambda p: frame(HEADERS, WHOLE, p.s, fields(("a", "b"))), IGNORED, state=OPEN),
     case("trailers that don't end the stream", "8.1",
@@ -338,11 +350,16 @@ COMPRESSION = [
          lambda p: frame(HEADERS, WHOLE, p.s, integer(0, 5, 0x20) + fields(*p.plain)), ANSWERED),
 ]
 
-# Where the library is laxer than the RFC, the reasons are in docs/protocol.md, section 10.
-LAXER = {
+# Where the library does something else: the reasons are in docs/protocol.md, section 10.
+DEVIATIONS = {
     "window overflow by SETTINGS": "RST FLOW_CONTROL_ERROR",
     "number that was passed over": IGNORED,
+    "GOAWAY with a stream of the sender's": PROTOCOL,
+}
+DEVIATIONS_OF_OPENERS = {
+    "window overflow by SETTINGS": "RST FLOW_CONTROL_ERROR",
+    "PRIORITY on stream 0": IGNORED,
 }
 
 ALL = SIZES + EXTENSIONS + IDENTIFIERS + STATES + PADDING + SETTINGS_VALUES + WINDOWS + CONTROL
-ACCEPTORS = ALL + REQUESTS + FIELDS + COMPRESSION
+ACCEPTORS = ALL + BLOCKS + REQUESTS + FIELDS + COMPRESSION
