@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "client/proxy_answer.h"
+
 #define SOCKS4_VERSION 4 /* refused by name, not as broken HTTP */
 
 void proxy_handshake_init(struct proxy_handshake *h)

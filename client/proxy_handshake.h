@@ -7,6 +7,7 @@
  * A SOCKS version number is no character that a request line can start with.
  */
 
+#include "client/exit_code.h"
 #include "client/http_connect.h"
 #include "client/proxy_request.h"
 #include "client/socks.h"

@@ -10,16 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define METHOD_NONE	 0x00
-#define METHOD_PASSWORD	 0x02
-#define METHOD_NOT_ANY	 0xff
-#define PASSWORD_VERSION 1
-#define COMMAND_CONNECT	 1
-#define COMMAND_UDP	 3
-#define ADDRESS_IPV4	 1
-#define ADDRESS_NAME	 3
-#define ADDRESS_IPV6	 4
-
 static enum proxy_parse want(struct socks *s, size_t n, socks_phase phase)
 {
 	s->phase = phase;
@@ -52,9 +42,9 @@ static enum proxy_parse refuse_request(struct socks *s, enum socks_reply code, c
 
 static enum proxy_parse check_request(struct socks *s)
 {
-	bool is_udp = s->command == COMMAND_UDP;
+	bool is_udp = s->command == SOCKS_COMMAND_UDP;
 
-	if (s->command != COMMAND_CONNECT && !is_udp)
+	if (s->command != SOCKS_COMMAND_CONNECT && !is_udp)
 		return refuse_request(s, SOCKS_REPLY_NO_COMMAND,
 				      "only CONNECT and UDP ASSOCIATE are served");
 	if (s->request.port == 0 && !is_udp)
@@ -63,11 +53,6 @@ static enum proxy_parse check_request(struct socks *s)
 		return refuse_request(s, SOCKS_REPLY_FAILURE, "not a host name");
 	s->request.command = is_udp ? PROXY_COMMAND_UDP : PROXY_COMMAND_CONNECT;
 	return PROXY_PARSE_READY;
-}
-
-static size_t address_size(uint8_t type)
-{
-	return type == ADDRESS_IPV4 ? 4 : type == ADDRESS_IPV6 ? 16 : 0;
 }
 
 /* "" when it isn't one. */
@@ -82,9 +67,9 @@ static void copy_name(const uint8_t *name, size_t n, char host[HOST_NAME_MAX_LEN
 
 static void copy_address(uint8_t type, const uint8_t *bytes, char host[HOST_NAME_MAX_LEN + 1])
 {
-	struct ip_addr ip = {.family = type == ADDRESS_IPV4 ? AF_INET : AF_INET6};
+	struct ip_addr ip = {.family = type == SOCKS_ADDRESS_IPV4 ? AF_INET : AF_INET6};
 
-	memcpy(ip.bytes, bytes, address_size(type));
+	memcpy(ip.bytes, bytes, socks_address_size(type));
 	ip_format(&ip, host);
 }
 
@@ -97,7 +82,7 @@ static enum proxy_parse on_address(struct socks *s)
 {
 	size_t n = s->n_piece - 2;
 
-	if (s->address_type == ADDRESS_NAME)
+	if (s->address_type == SOCKS_ADDRESS_NAME)
 		copy_name(s->piece, n, s->request.host);
 	else
 		copy_address(s->address_type, s->piece, s->request.host);
@@ -116,11 +101,11 @@ static enum proxy_parse on_request(struct socks *s)
 		return refuse(s, "not a SOCKS5 request");
 	s->command = s->piece[1];
 	s->address_type = s->piece[3];
-	if (s->address_type == ADDRESS_NAME)
+	if (s->address_type == SOCKS_ADDRESS_NAME)
 		return want(s, 1, on_name_length);
-	if (!address_size(s->address_type))
+	if (!socks_address_size(s->address_type))
 		return refuse_request(s, SOCKS_REPLY_NO_ADDRESS_TYPE, "unknown kind of address");
-	return want(s, address_size(s->address_type) + 2, on_address);
+	return want(s, socks_address_size(s->address_type) + 2, on_address);
 }
 
 /* ---- user name and password ---- */
@@ -129,7 +114,7 @@ static enum proxy_parse on_password(struct socks *s)
 {
 	explicit_bzero(s->piece, sizeof(s->piece));
 	(void)want(s, 4, on_request);
-	return answer(s, PASSWORD_VERSION, 0);
+	return answer(s, SOCKS_PASSWORD_VERSION, 0);
 }
 
 static enum proxy_parse on_user(struct socks *s)
@@ -137,7 +122,7 @@ static enum proxy_parse on_user(struct socks *s)
 	size_t n = s->n_piece - 1;
 
 	if (!proxy_network_is_valid((const char *)s->piece, n)) {
-		(void)answer(s, PASSWORD_VERSION, 1);
+		(void)answer(s, SOCKS_PASSWORD_VERSION, 1);
 		return refuse(s, "the user name is not a virtual network's name");
 	}
 	memcpy(s->request.network, s->piece, n);
@@ -147,7 +132,7 @@ static enum proxy_parse on_user(struct socks *s)
 
 static enum proxy_parse on_user_length(struct socks *s)
 {
-	if (s->piece[0] != PASSWORD_VERSION)
+	if (s->piece[0] != SOCKS_PASSWORD_VERSION)
 		return refuse(s, "not a user name and password (RFC 1929)");
 	return want(s, (size_t)s->piece[1] + 1, on_user);
 }
@@ -156,15 +141,15 @@ static enum proxy_parse on_user_length(struct socks *s)
 
 static enum proxy_parse on_methods(struct socks *s)
 {
-	if (memchr(s->piece, METHOD_PASSWORD, s->n_piece)) {
+	if (memchr(s->piece, SOCKS_METHOD_PASSWORD, s->n_piece)) {
 		(void)want(s, 2, on_user_length);
-		return answer(s, SOCKS_VERSION, METHOD_PASSWORD);
+		return answer(s, SOCKS_VERSION, SOCKS_METHOD_PASSWORD);
 	}
-	if (memchr(s->piece, METHOD_NONE, s->n_piece)) {
+	if (memchr(s->piece, SOCKS_METHOD_NONE, s->n_piece)) {
 		(void)want(s, 4, on_request);
-		return answer(s, SOCKS_VERSION, METHOD_NONE);
+		return answer(s, SOCKS_VERSION, SOCKS_METHOD_NONE);
 	}
-	(void)answer(s, SOCKS_VERSION, METHOD_NOT_ANY);
+	(void)answer(s, SOCKS_VERSION, SOCKS_METHOD_NOT_ANY);
 	return refuse(s, "the client offers no method that is served");
 }
 
@@ -206,18 +191,6 @@ enum proxy_parse socks_feed(struct socks *s, const uint8_t *data, size_t n, size
 
 /* ---- what we send ---- */
 
-/* Kind, address and port. Returns the size. */
-static size_t put_endpoint(const struct endpoint *ep, uint8_t *out)
-{
-	size_t n = ip_bits(&ep->ip) / 8;
-
-	out[0] = ep->ip.family == AF_INET ? ADDRESS_IPV4 : ADDRESS_IPV6;
-	memcpy(out + 1, ep->ip.bytes, n);
-	out[1 + n] = (uint8_t)(ep->port >> 8);
-	out[2 + n] = (uint8_t)ep->port;
-	return n + 3;
-}
-
 size_t socks_reply_format(enum socks_reply code, const struct endpoint *bound,
 			  uint8_t out[SOCKS_REPLY_MAX])
 {
@@ -226,13 +199,13 @@ size_t socks_reply_format(enum socks_reply code, const struct endpoint *bound,
 	out[0] = SOCKS_VERSION;
 	out[1] = (uint8_t)code;
 	out[2] = 0;
-	return 3 + put_endpoint(bound ? bound : &none, out + 3);
+	return 3 + socks_put_endpoint(bound ? bound : &none, out + 3);
 }
 
 size_t socks_udp_head(const struct endpoint *from, uint8_t out[SOCKS_UDP_HEAD_MAX])
 {
 	memset(out, 0, 3);
-	return 3 + put_endpoint(from, out + 3);
+	return 3 + socks_put_endpoint(from, out + 3);
 }
 
 /* ---- datagrams ---- */
@@ -248,12 +221,12 @@ int socks_udp_parse(const uint8_t *data, size_t n, struct socks_datagram *out)
 
 	if (n < UDP_ADDRESS + 1 || data[UDP_FRAGMENT] != 0)
 		return -EINVAL;
-	n_address = address_size(data[UDP_TYPE]);
-	if (data[UDP_TYPE] == ADDRESS_NAME)
+	n_address = socks_address_size(data[UDP_TYPE]);
+	if (data[UDP_TYPE] == SOCKS_ADDRESS_NAME)
 		n_address = data[at++];
 	if (n_address == 0 || n - at < n_address + 2)
 		return -EINVAL;
-	if (data[UDP_TYPE] == ADDRESS_NAME)
+	if (data[UDP_TYPE] == SOCKS_ADDRESS_NAME)
 		copy_name(data + at, n_address, out->host);
 	else
 		copy_address(data[UDP_TYPE], data + at, out->host);

@@ -15,10 +15,9 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "client/proxy_answer.h"
 #include "client/proxy_request.h"
+#include "wire/socks_proto.h"
 
-#define SOCKS_VERSION	   5
 #define SOCKS_REPLY_MAX	   22  /* with an IPv6 address */
 #define SOCKS_PIECE_MAX	   257 /* a name's and a port's, less its first byte */
 #define SOCKS_UDP_HEAD_MAX 22
