@@ -85,6 +85,7 @@ enum client_exit client_exit_of_link_end(enum link_end why)
 		return CLIENT_EXIT_INTERNAL;
 	case LINK_END_LOCAL:
 	case LINK_END_CONNECT:
+	case LINK_END_PROXY:
 	case LINK_END_TLS:
 	case LINK_END_TIMEOUT:
 	case LINK_END_PEER_CLOSED:

@@ -25,6 +25,7 @@
 static const char *const end_names[LINK_END_N] = {
 	[LINK_END_LOCAL] = "closed",
 	[LINK_END_CONNECT] = "connect failed",
+	[LINK_END_PROXY] = "proxy failed",
 	[LINK_END_TLS] = "TLS failed",
 	[LINK_END_CERTIFICATE] = "certificate refused",
 	[LINK_END_TIMEOUT] = "timed out",
@@ -37,7 +38,9 @@ static const char *const end_names[LINK_END_N] = {
 
 /* From (row) to (bit): anything may end. */
 static const unsigned int transitions[LINK_STATE_N] = {
-	[LINK_STATE_DIALLING] = 1u << LINK_STATE_HANDSHAKE | 1u << LINK_STATE_CLOSED,
+	[LINK_STATE_DIALLING] =
+		1u << LINK_STATE_PROXY | 1u << LINK_STATE_HANDSHAKE | 1u << LINK_STATE_CLOSED,
+	[LINK_STATE_PROXY] = 1u << LINK_STATE_HANDSHAKE | 1u << LINK_STATE_CLOSED,
 	[LINK_STATE_HANDSHAKE] = 1u << LINK_STATE_SECURE | 1u << LINK_STATE_CLOSED,
 	[LINK_STATE_SECURE] =
 		1u << LINK_STATE_OPEN | 1u << LINK_STATE_LINGERING | 1u << LINK_STATE_CLOSED,
@@ -62,9 +65,17 @@ void link_set_state(struct link *l, enum link_state state, uint64_t timeout_ms)
 		link_schedule(l);
 }
 
+/* Until its tunnel stands, all that fails is the proxy's: it is named. */
 void link_keep_error(struct link *l, const char *text)
 {
-	if (l->error_text[0] == '\0')
+	char peer[ENDPOINT_TEXT_MAX];
+
+	if (l->error_text[0] != '\0')
+		return;
+	if (l->proxy)
+		snprintf(l->error_text, sizeof(l->error_text), "edge-proxy %s://%s: %s",
+			 proxy_kind_name(l->proxy_kind), endpoint_format(&l->peer, peer), text);
+	else
 		snprintf(l->error_text, sizeof(l->error_text), "%s", text);
 }
 
@@ -115,6 +126,9 @@ static const char *phase_text(const struct link *l)
 	switch (l->state) {
 	case LINK_STATE_DIALLING:
 		return "no answer to the TCP connect";
+	case LINK_STATE_PROXY:
+		return "no whole answer in time: is it a proxy of this kind, and can it reach the "
+		       "edge?";
 	case LINK_STATE_HANDSHAKE:
 		return "TLS handshake not finished in time";
 	case LINK_STATE_OPEN:
@@ -179,6 +193,7 @@ void link_schedule(struct link *l)
 static void free_link(struct link *l)
 {
 	tls_conn_free(l->tls);
+	proxy_dial_free(l->proxy);
 	free(l->server_name);
 	free(l);
 }
@@ -366,6 +381,10 @@ int link_dial(struct link **linkp, struct io_loop *loop, struct tls_context *tls
 	l = new_link(loop, tls, fd, events, ctx);
 	l->peer = opt->peer;
 	l->server_name = xstrdup(opt->server_name);
+	if (opt->proxy) {
+		l->proxy_kind = opt->proxy->kind;
+		l->proxy = proxy_dial_new(opt->proxy);
+	}
 	tcp_socket_tune_link(fd);
 	r = watch(l);
 	if (r < 0) {

@@ -4,9 +4,10 @@
 /*
  * link - one TCP + TLS + HTTP/2 connection on an io_loop
  *
- *   DIALLING -> HANDSHAKE -> SECURE -> OPEN -> CLOSED
+ *   DIALLING -> [PROXY] -> HANDSHAKE -> SECURE -> OPEN -> CLOSED
  *
  * DIALLING   connect() is under way (dialler only)
+ * PROXY      a proxy is asked for the tunnel; the deadline is still DIALLING's
  * HANDSHAKE  TLS is under way
  * SECURE     TLS is done and on_secure ran; the owner calls link_start()
  * OPEN       HTTP/2 runs; streams come and go
@@ -30,6 +31,7 @@
 #include "base/compiler.h"
 #include "wire/h2_session.h"
 #include "wire/liveness.h"
+#include "wire/proxy_dial.h"
 
 struct io_loop;
 struct link;
@@ -38,6 +40,7 @@ struct tls_context;
 enum link_end {
 	LINK_END_LOCAL,	      /* link_close() */
 	LINK_END_CONNECT,     /* TCP connect failed */
+	LINK_END_PROXY,	      /* the proxy opened no tunnel */
 	LINK_END_TLS,	      /* handshake failed; see link_error_text() */
 	LINK_END_CERTIFICATE, /* the peer's certificate was refused */
 	LINK_END_TIMEOUT,     /* a set-up phase took too long */
@@ -65,9 +68,10 @@ struct link_events {
 };
 
 struct link_dial_options {
-	struct endpoint peer;
-	struct ip_addr bind;	 /* family 0: any */
-	const char *server_name; /* SNI and verified name; copied */
+	struct endpoint peer;			/* of TCP: the proxy, if there is one */
+	struct ip_addr bind;			/* family 0: any */
+	const char *server_name;		/* SNI and verified name; copied */
+	const struct proxy_dial_options *proxy; /* NULL: none; copied */
 };
 
 /* Starts to dial. Failure after the return comes as on_closed. 0 or -errno. */

@@ -250,7 +250,7 @@ static void shake_hands(struct link *l)
 		io_task_post(l->loop, &l->read_on);
 }
 
-static void begin_handshake(struct link *l)
+static void connected(struct link *l)
 {
 	int r = tcp_socket_error(l->fd);
 
@@ -260,7 +260,15 @@ static void begin_handshake(struct link *l)
 		return;
 	}
 	(void)tcp_socket_local(l->fd, &l->local);
-	r = tls_conn_new_dialler(&l->tls, l->tls_context, l->fd, l->server_name);
+	if (l->proxy)
+		link_proxy_begin(l);
+	else
+		link_begin_tls(l);
+}
+
+void link_begin_tls(struct link *l)
+{
+	int r = tls_conn_new_dialler(&l->tls, l->tls_context, l->fd, l->server_name);
 	if (r == 0) {
 		link_set_state(l, LINK_STATE_HANDSHAKE, TLS_HANDSHAKE_MS);
 		r = link_arm(l);
@@ -349,7 +357,10 @@ static void on_poll(struct link *l, int events)
 {
 	switch (l->state) {
 	case LINK_STATE_DIALLING:
-		begin_handshake(l);
+		connected(l);
+		break;
+	case LINK_STATE_PROXY:
+		link_proxy_go_on(l);
 		break;
 	case LINK_STATE_HANDSHAKE:
 		shake_hands(l);

@@ -12,6 +12,7 @@
 
 enum link_state {
 	LINK_STATE_DIALLING,
+	LINK_STATE_PROXY,
 	LINK_STATE_HANDSHAKE,
 	LINK_STATE_SECURE,
 	LINK_STATE_OPEN,
@@ -51,6 +52,8 @@ struct link {
 	struct endpoint peer;
 	struct endpoint local;
 	char *server_name;
+	enum proxy_kind proxy_kind;
+	struct proxy_dial *proxy;     /* until the tunnel stands; NULL: none */
 	uint32_t granted_bytes;	      /* connection window, counted in the loop's budget */
 	uint32_t stream_window_bytes; /* what streams may grow to by now ... */
 	uint32_t stream_window_max;   /* ... and ever */
@@ -61,7 +64,7 @@ struct link {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	enum link_end why;
-	char error_text[200];
+	char error_text[256];
 };
 
 void link_set_state(struct link *l, enum link_state state, uint64_t timeout_ms);
@@ -93,7 +96,17 @@ void link_window_relieve(struct link *l);
 /* An answer to a PING. False: not to one that measures. */
 bool link_window_pong(struct link *l, uint64_t opaque);
 
+/* ---- link_proxy.c ---- */
+
+/* TCP to the proxy stands. */
+void link_proxy_begin(struct link *l);
+/* The socket can be read or written. */
+void link_proxy_go_on(struct link *l);
+
 /* ---- link_io.c ---- */
+
+/* The path to the peer stands, the dialler's TLS begins. */
+void link_begin_tls(struct link *l);
 
 void link_poll_cb(uv_poll_t *poll, int status, int events);
 void link_flush_run(struct io_task *task);

@@ -157,7 +157,8 @@ static enum proxy_dial_outcome judge_status(struct proxy_dial *p)
 
 	if (p->status / 100 == 2)
 		return PROXY_DIAL_OPEN;
-	if (p->status == 407)
+	/* Tinyproxy says 401 to a wrong password. */
+	if (p->status == 407 || p->status == 401)
 		return refuse_credentials(p);
 	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
 		if (statuses[i].status == p->status)
