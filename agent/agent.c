@@ -105,6 +105,7 @@ int agent_run(const struct agent_options *opt)
 	}
 	agent_service_end(&a);
 	credentials_wipe(&a.credentials);
+	edge_proxy_wipe(&a.proxy);
 	if (a.cut_short) {
 		/* Somebody does not let go of a connection: leave it to the kernel. */
 		log_flush();

@@ -37,12 +37,12 @@ static json_t *describe_connection(const struct agent *a, unsigned int index, ui
 {
 	struct supervisor_connection c;
 	json_t *row = json_object();
-	char edge[ENDPOINT_TEXT_MAX];
+	char edge[EDGE_ADDRESS_TEXT_MAX];
 
 	supervisor_get_connection(a->supervisor, index, &c);
 	set_number(row, CONNECTION_INDEX, index);
 	if (c.has_edge)
-		set_text(row, CONNECTION_EDGE, endpoint_format(&c.edge, edge));
+		set_text(row, CONNECTION_EDGE, edge_address_format(c.edge, edge));
 	set_text(row, CONNECTION_LOCATION, c.location);
 	set_text(row, CONNECTION_STATE, uplink_state_name(c.state));
 	set_number(row, CONNECTION_SINCE_S, c.since_ms ? (now_ms - c.since_ms) / MSEC_PER_SEC : 0);

@@ -10,6 +10,7 @@
 #include "agent/advertise.h"
 #include "agent/agent.h"
 #include "agent/credentials.h"
+#include "agent/edge_proxy.h"
 #include "agent/datagram_origins.h"
 #include "agent/dispatch.h"
 #include "agent/edge_discovery.h"
@@ -97,6 +98,7 @@ struct agent {
 	struct settings *boot; /* as started: what can't change without a restart */
 	struct settings *live; /* as reloaded; may be the same */
 	struct credentials credentials;
+	struct edge_proxy proxy; /* host "": none */
 	struct uuid connector_id;
 	char arch[32];
 	char feature[32]; /* "adit/1;connections=4" */

@@ -80,13 +80,14 @@ void agent_routes_load(struct agent *a)
 static void name_edge(const struct edge_link *el, char out[ADVERTISE_EDGE_MAX])
 {
 	const char *id = strstr(edge_link_features(el), "id=");
-	char ep[ENDPOINT_TEXT_MAX];
+	char address[EDGE_ADDRESS_TEXT_MAX];
 
 	if (id && (id == edge_link_features(el) || id[-1] == ';')) {
 		copy_text(out, ADVERTISE_EDGE_MAX, id);
 		out[strcspn(out, ";")] = '\0';
 	} else {
-		copy_text(out, ADVERTISE_EDGE_MAX, endpoint_format(&edge_link_address(el)->ep, ep));
+		copy_text(out, ADVERTISE_EDGE_MAX,
+			  edge_address_format(edge_link_address(el), address));
 	}
 }
 

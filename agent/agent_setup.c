@@ -141,6 +141,8 @@ static int load_credentials(struct agent *a)
 	prctl(PR_SET_DUMPABLE, 0);
 	diag_init(&diag, NULL);
 	r = credentials_load(&a->credentials, a->boot, &diag);
+	if (r == 0)
+		r = edge_proxy_load(&a->proxy, a->boot, &diag);
 	return tell_diag(&diag, r);
 }
 
@@ -265,6 +267,7 @@ static int make_parts(struct agent *a)
 		.link = {.loop = a->loop,
 			 .tls = a->tls,
 			 .bind = a->boot->edge_bind_address,
+			 .proxy = &a->proxy,
 			 .max_frame_bytes = (uint32_t)a->boot->max_frame_bytes},
 		.discovery = a->discovery,
 		.identity = &a->identity,

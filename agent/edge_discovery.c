@@ -3,7 +3,7 @@
  * Each entry of `edge:` is one lookup; an SRV entry that is answered becomes a
  * lookup of each of its targets, put in its place. When no lookup runs any more,
  * what was found is collected in the order of the list. An entry that fails
- * doesn't spoil the others.
+ * doesn't spoil the others. A proxy is one more lookup, ahead of them; hosts are none then.
  */
 #include "agent/edge_discovery.h"
 
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/edge_proxy.h"
 #include "agent/settings.h"
 #include "base/err.h"
 #include "wire/proto.h"
@@ -28,6 +29,7 @@
 enum lookup_kind {
 	LOOKUP_HOST,
 	LOOKUP_SRV,
+	LOOKUP_PROXY, /* first in the list */
 };
 
 struct lookup {
@@ -58,6 +60,8 @@ struct edge_discovery {
 struct findings {
 	struct edge_address addrs[EDGE_ADDRESSES_MAX];
 	size_t n;
+	struct endpoint proxies[RESOLVE_MAX];
+	size_t n_proxies;
 	size_t n_filtered; /* of a family that isn't wanted */
 	int status;	   /* of the first failure */
 	char text[TEXT_MAX];
@@ -176,11 +180,21 @@ static void on_host(void *ctx, int status, const struct ip_addr *ips, size_t n)
 
 static void on_srv(void *ctx, int status, const struct resolve_srv *srv, size_t n);
 
+/* The proxy resolves it. */
+static bool is_for_proxy(const struct lookup *l)
+{
+	return l->kind == LOOKUP_HOST && l->discovery->settings->edge_proxy;
+}
+
 static int start_lookup(struct lookup *l)
 {
 	struct resolver *resolver = l->discovery->resolver;
-	int r = l->kind == LOOKUP_SRV ? resolve_srv(resolver, l->name, on_srv, l, &l->query)
-				      : resolve_host(resolver, l->name, on_host, l, &l->query);
+	int r;
+
+	if (is_for_proxy(l))
+		return 0;
+	r = l->kind == LOOKUP_SRV ? resolve_srv(resolver, l->name, on_srv, l, &l->query)
+				  : resolve_host(resolver, l->name, on_host, l, &l->query);
 
 	if (r == 0)
 		l->discovery->n_running++;
@@ -227,39 +241,90 @@ static int wanted_family(const struct settings *s)
 	return version && strcmp(version, "6") == 0 ? AF_INET6 : 0;
 }
 
-static bool is_known(const struct findings *f, const struct endpoint *ep)
+static bool is_known(const struct findings *f, const struct edge_address *address)
 {
 	for (size_t i = 0; i < f->n; i++) {
-		if (endpoint_equal(&f->addrs[i].ep, ep))
+		if (edge_address_equal(&f->addrs[i], address))
 			return true;
 	}
 	return false;
 }
 
-static void add_address(struct findings *f, const struct lookup *l, const struct ip_addr *ip,
-			int family)
+static void add_address(struct findings *f, const struct edge_address *address)
 {
-	struct endpoint ep = {.ip = ip_canonical(ip), .port = l->port};
+	if (f->n < EDGE_ADDRESSES_MAX && !is_known(f, address))
+		f->addrs[f->n++] = *address;
+}
 
-	if (family && ep.ip.family != family) {
-		f->n_filtered++;
-		return;
+/* What is dialled: the edge, or the proxy. False: not of the family that is wanted. */
+static bool is_wanted(struct findings *f, const struct ip_addr *ip, int family)
+{
+	bool wanted = !family || ip->family == family;
+
+	f->n_filtered += !wanted;
+	return wanted;
+}
+
+static void add_proxies(struct findings *f, const struct lookup *l, int family)
+{
+	for (size_t i = 0; i < l->n_ips; i++) {
+		struct endpoint ep = {.ip = ip_canonical(&l->ips[i]), .port = l->port};
+
+		if (is_wanted(f, &ep.ip, family))
+			f->proxies[f->n_proxies++] = ep;
 	}
-	if (f->n == EDGE_ADDRESSES_MAX || is_known(f, &ep))
-		return;
-	f->addrs[f->n].ep = ep;
-	memcpy(f->addrs[f->n].server_name, l->server_name, sizeof(l->server_name));
-	f->n++;
+}
+
+static void add_direct(struct findings *f, const struct lookup *l, int family)
+{
+	struct edge_address a = {.ep = {.port = l->port}};
+
+	memcpy(a.server_name, l->server_name, sizeof(a.server_name));
+	for (size_t i = 0; i < l->n_ips; i++) {
+		a.ep.ip = ip_canonical(&l->ips[i]);
+		if (is_wanted(f, &a.ep.ip, family))
+			add_address(f, &a);
+	}
+}
+
+static void add_through_proxy(struct findings *f, const struct lookup *l)
+{
+	struct edge_address a = {.ep = {.port = l->port}};
+
+	memcpy(a.server_name, l->server_name, sizeof(a.server_name));
+	if (ip_parse(l->name, &a.ep.ip) == 0)
+		a.ep.ip = ip_canonical(&a.ep.ip);
+	else
+		memcpy(a.host, l->name, sizeof(a.host));
+	for (size_t i = 0; i < f->n_proxies; i++) {
+		a.proxy = f->proxies[i];
+		add_address(f, &a);
+	}
+}
+
+static void add_found(struct findings *f, const struct lookup *l, int family)
+{
+	if (l->kind == LOOKUP_PROXY)
+		add_proxies(f, l, family);
+	else if (is_for_proxy(l))
+		add_through_proxy(f, l);
+	else
+		add_direct(f, l, family);
 }
 
 static void add_failure(struct findings *f, const struct lookup *l)
 {
+	static const char *const kinds[] = {
+		[LOOKUP_HOST] = "",
+		[LOOKUP_SRV] = " (SRV)",
+		[LOOKUP_PROXY] = " (edge-proxy)",
+	};
 	size_t used = strlen(f->text);
 
 	if (f->status == 0)
 		f->status = l->status;
 	snprintf(f->text + used, sizeof(f->text) - used, "%s%s%s: %s", used ? "; " : "", l->name,
-		 l->kind == LOOKUP_SRV ? " (SRV)" : "", resolve_status_text(l->status));
+		 kinds[l->kind], resolve_status_text(l->status));
 }
 
 static void collect(const struct edge_discovery *d, struct findings *f)
@@ -272,8 +337,7 @@ static void collect(const struct edge_discovery *d, struct findings *f)
 
 		if (l->status < 0)
 			add_failure(f, l);
-		for (size_t i = 0; i < l->n_ips; i++)
-			add_address(f, l, &l->ips[i], family);
+		add_found(f, l, family);
 	}
 	if (f->n == 0 && f->n_filtered > 0) {
 		size_t used = strlen(f->text);
@@ -299,8 +363,28 @@ static void finish(struct edge_discovery *d)
 
 /* ---- life ---- */
 
+static int add_proxy(struct edge_discovery *d)
+{
+	struct edge_proxy proxy;
+	struct lookup *l;
+
+	if (!d->settings->edge_proxy)
+		return 0;
+	if (edge_proxy_parse(d->settings->edge_proxy, &proxy) < 0)
+		return -EINVAL;
+	l = xnew(struct lookup);
+	l->discovery = d;
+	l->kind = LOOKUP_PROXY;
+	memcpy(l->name, proxy.host, sizeof(l->name));
+	l->port = proxy.port;
+	list_append(&d->lookups, &l->node);
+	return 0;
+}
+
 static int add_entries(struct edge_discovery *d)
 {
+	if (add_proxy(d) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < d->settings->n_edges && d->n_lookups < LOOKUPS_MAX; i++) {
 		struct lookup *l = xnew(struct lookup);
 

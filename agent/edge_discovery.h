@@ -12,8 +12,13 @@
  * name for "cloudflare", the entry's host or literal address, and for "srv:name" the
  * name without its leading _service._proto labels. Never the target of an SRV record:
  * DNS isn't trusted to say who the edge is.
+ *
+ * With `edge-proxy` only the proxy's own name and SRV records are looked up: names of the edge
+ * are the proxy's to resolve. There is one entry for each of the proxy's addresses and each edge,
+ * so that an uplink that avoids what failed tries the proxy's other addresses, too.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,9 +33,18 @@ struct resolver;
 struct settings;
 
 struct edge_address {
-	struct endpoint ep;
+	struct endpoint ep;		  /* family 0: only `host` is known, and the port */
+	struct endpoint proxy;		  /* where TCP goes, if not to ep; family 0: no proxy */
+	char host[HOST_NAME_MAX_LEN + 1]; /* what the proxy resolves; "" with an address */
 	char server_name[HOST_NAME_MAX_LEN + 1]; /* SNI and verified name for this address */
 };
+
+#define EDGE_ADDRESS_TEXT_MAX (HOST_NAME_MAX_LEN + 8) /* host:65535 and NUL */
+
+/* The same edge by the same way. */
+bool edge_address_equal(const struct edge_address *a, const struct edge_address *b);
+/* The edge, not the proxy: "10.0.0.1:7844" or "edge.example:7844". Returns @out. */
+const char *edge_address_format(const struct edge_address *a, char out[EDGE_ADDRESS_TEXT_MAX]);
 
 /* ---- pool: pure ---- */
 struct edge_pool {
@@ -47,10 +61,11 @@ void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t
  * longest ago (never failed first), then by @random; @avoid (NULL: none) only when
  * there is no other. Its index, or -1 when empty. The taker counts as a user.
  */
-int edge_pool_take(struct edge_pool *p, const struct endpoint *avoid, uint32_t random);
+int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random);
 /* These two ignore an address that isn't in the pool any more. */
-void edge_pool_release(struct edge_pool *p, const struct endpoint *ep);
-void edge_pool_mark_failed(struct edge_pool *p, const struct endpoint *ep, uint64_t now_ms);
+void edge_pool_release(struct edge_pool *p, const struct edge_address *address);
+void edge_pool_mark_failed(struct edge_pool *p, const struct edge_address *address,
+			   uint64_t now_ms);
 
 /* ---- discovery: asks the resolver ---- */
 

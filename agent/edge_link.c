@@ -331,12 +331,36 @@ static const struct link_events link_events = {
 
 /* ---- life ---- */
 
+static int dial(struct edge_link *el, const struct edge_link_options *opt)
+{
+	const struct edge_address *a = &el->address;
+	struct proxy_dial_options proxy;
+	char ip[IP_TEXT_MAX];
+	struct link_dial_options dial = {
+		.peer = a->ep,
+		.bind = opt->bind,
+		.server_name = a->server_name,
+	};
+
+	if (a->proxy.ip.family) {
+		proxy = (struct proxy_dial_options){
+			.kind = opt->proxy->kind,
+			.host = a->host[0] ? a->host : ip_format(&a->ep.ip, ip),
+			.port = a->ep.port,
+			.user = opt->proxy->user[0] ? opt->proxy->user : NULL,
+			.password = opt->proxy->password,
+		};
+		dial.peer = a->proxy;
+		dial.proxy = &proxy;
+	}
+	return link_dial(&el->link, opt->loop, opt->tls, &dial, &link_events, el);
+}
+
 int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt,
 		   const struct edge_address *address, uint32_t id,
 		   const struct edge_link_events *events, void *ctx)
 {
 	struct edge_link *el = xnew(struct edge_link);
-	struct link_dial_options dial;
 	int r;
 
 	list_init(&el->node);
@@ -347,12 +371,7 @@ int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt,
 	el->max_frame_bytes = opt->max_frame_bytes;
 	el->events = events;
 	el->ctx = ctx;
-	dial = (struct link_dial_options){
-		.peer = address->ep,
-		.bind = opt->bind,
-		.server_name = el->address.server_name,
-	};
-	r = link_dial(&el->link, opt->loop, opt->tls, &dial, &link_events, el);
+	r = dial(el, opt);
 	if (r < 0) {
 		free(el);
 		return r;

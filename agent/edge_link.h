@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "agent/edge_discovery.h"
+#include "agent/edge_proxy.h"
 #include "base/compiler.h"
 #include "base/list.h"
 #include "wire/link.h"
@@ -55,8 +56,9 @@ struct edge_link_events {
 struct edge_link_options {
 	struct io_loop *loop;
 	struct tls_context *tls;
-	struct ip_addr bind;	  /* family 0: any */
-	uint32_t max_frame_bytes; /* that the edge may send once it is known to be adit's */
+	struct ip_addr bind;		/* family 0: any */
+	const struct edge_proxy *proxy; /* of addresses that have one; NULL: they have none */
+	uint32_t max_frame_bytes;	/* that the edge may send once it is known to be adit's */
 };
 
 /* Dials @address (copied). 0 or -errno. */

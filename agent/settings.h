@@ -62,12 +62,14 @@ struct settings {
 	char *credentials_file; /* NULL: see credentials.h */
 	char **edges;		/* "host:port", "cloudflare", "srv:name" */
 	size_t n_edges;
-	char *edge_server_name;		  /* NULL: follows from each entry of edges */
-	struct ip_addr edge_bind_address; /* family 0: any */
-	char *edge_ip_version;		  /* "auto", "4" or "6" */
-	char *edge_ca_file;		  /* `cacert`; NULL: the system's roots */
-	char *resolver;			  /* "ip[:port],..." or NULL: the system's */
-	uint32_t ha_connections;	  /* 4 */
+	char *edge_server_name;		   /* NULL: follows from each entry of edges */
+	struct ip_addr edge_bind_address;  /* family 0: any */
+	char *edge_ip_version;		   /* "auto", "4" or "6" */
+	char *edge_proxy;		   /* see edge_proxy.h; NULL: none */
+	char *edge_proxy_credentials_file; /* NULL: none */
+	char *edge_ca_file;		   /* `cacert`; NULL: the system's roots */
+	char *resolver;			   /* "ip[:port],..." or NULL: the system's */
+	uint32_t ha_connections;	   /* 4 */
 	uint32_t grace_period_ms;
 	bool exit_on_auth_failure;
 	bool remote_config; /* accept warp-routing from the edge */

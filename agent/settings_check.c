@@ -48,6 +48,14 @@ static void check_bind_address(const struct settings *s, struct diag *diag)
 	}
 }
 
+static void check_proxy(const struct settings *s, struct diag *diag)
+{
+	if (s->edge_proxy_credentials_file && !s->edge_proxy && !is_blamed(diag, "edge-proxy: "))
+		diag_add(diag, DIAG_ERROR, 0,
+			 "edge-proxy-credentials-file: without edge-proxy it has no use: add the "
+			 "line \"edge-proxy: http://HOST:PORT\" or remove this one");
+}
+
 /* ---- routes ---- */
 
 static void check_via(struct route_setting *route, size_t i, struct diag *diag)
@@ -157,6 +165,7 @@ void settings_check(struct settings *s, struct diag *diag)
 {
 	check_edge(s, diag);
 	check_bind_address(s, diag);
+	check_proxy(s, diag);
 	for (size_t i = 0; i < s->n_routes; i++)
 		check_via(&s->routes[i], i, diag);
 	check_twin_routes(s, diag);

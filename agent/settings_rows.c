@@ -6,6 +6,7 @@
  */
 #include "agent/settings_rows.h"
 
+#include "agent/edge_proxy.h"
 #include "agent/settings.h"
 #include "ctrl/agent_status.h"
 #include "wire/h2_session.h"
@@ -246,7 +247,8 @@ static const struct schema_row rows[] = {
 		.absent = "any",
 		.env = "TUNNEL_EDGE_BIND_ADDRESS",
 		.codec = &schema_ip,
-		.doc = "Local address that connections to the edge start from.",
+		.doc = "Local address that connections to the edge, or to `edge-proxy`, start "
+		       "from.",
 	},
 	{
 		.key = "edge-ip-version",
@@ -255,7 +257,29 @@ static const struct schema_row rows[] = {
 		.fallback = "auto",
 		.env = "TUNNEL_EDGE_IP_VERSION",
 		.names = ip_versions,
-		.doc = "Which addresses of the edge are used.",
+		.doc = "Which addresses of the edge are used; with `edge-proxy`, which of the "
+		       "proxy.",
+	},
+	{
+		.key = "edge-proxy",
+		.type = SCHEMA_STRING,
+		AT(edge_proxy),
+		.max = PROXY_URL_TEXT_MAX,
+		.absent = "none",
+		.check = edge_proxy_check,
+		.doc = "Proxy that connections to the edge go through: `http://HOST:PORT` "
+		       "(CONNECT) "
+		       "or `socks5://HOST:PORT`. It is handed the names of `edge` as they are.",
+	},
+	{
+		.key = "edge-proxy-credentials-file",
+		.type = SCHEMA_PATH,
+		AT(edge_proxy_credentials_file),
+		.max = 4095,
+		.absent = "the proxy wants none",
+		.doc = "File with one line `user:password` for the proxy. A regular file of ours "
+		       "or "
+		       "root's, closed to group and others.",
 	},
 	{
 		.key = "resolver",

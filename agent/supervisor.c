@@ -80,9 +80,9 @@ static void discover(struct supervisor *s)
 }
 
 /* Asks again when every known address has failed since the last time. */
-void supervisor_address_failed(struct supervisor *s, const struct endpoint *ep)
+void supervisor_address_failed(struct supervisor *s, const struct edge_address *address)
 {
-	edge_pool_mark_failed(&s->pool, ep, now_of(s));
+	edge_pool_mark_failed(&s->pool, address, now_of(s));
 	if (s->stopping || s->discover_ms != UINT64_MAX)
 		return;
 	for (size_t i = 0; i < s->pool.n; i++)
@@ -293,7 +293,7 @@ void supervisor_get_connection(const struct supervisor *s, unsigned int index,
 		.state = u->state,
 		.since_ms = u->since_ms,
 		.has_edge = slot->has_edge,
-		.edge = slot->edge,
+		.edge = &slot->edge,
 		.location = el ? edge_link_location(el) : "",
 		.last_error = u->last_error,
 	};

@@ -97,12 +97,12 @@ struct edge_link *supervisor_find_link(const struct supervisor *s, uint64_t link
 
 struct supervisor_connection {
 	enum uplink_state state;
-	uint64_t since_ms; /* of the state */
-	bool has_edge;	   /* an address was dialled */
-	struct endpoint edge;
-	const char *location;	 /* "" unless registered; borrowed */
-	const char *last_error;	 /* "" if none; borrowed */
-	struct link_stats stats; /* bytes are those of all links of this index */
+	uint64_t since_ms;		 /* of the state */
+	bool has_edge;			 /* an address was dialled */
+	const struct edge_address *edge; /* borrowed */
+	const char *location;		 /* "" unless registered; borrowed */
+	const char *last_error;		 /* "" if none; borrowed */
+	struct link_stats stats;	 /* bytes are those of all links of this index */
 };
 
 /* @index below n_uplinks. */

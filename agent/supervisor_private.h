@@ -17,7 +17,7 @@ struct slot {
 	struct uplink uplink;
 	struct list links; /* of struct edge_link */
 	bool has_edge;
-	struct endpoint edge;	      /* last one dialled */
+	struct edge_address edge;     /* last one dialled */
 	char told[UPLINK_REASON_MAX]; /* last reason that was a warning */
 	bool refused;		      /* the failure that is being handled is the edge's no */
 	uint64_t bytes_in;	      /* of links that are gone */
@@ -50,4 +50,4 @@ uint64_t slot_deadline_ms(const struct slot *slot);
 struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
 
 /* From slots: @ep could not be reached. */
-void supervisor_address_failed(struct supervisor *s, const struct endpoint *ep);
+void supervisor_address_failed(struct supervisor *s, const struct edge_address *address);

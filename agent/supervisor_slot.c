@@ -74,9 +74,9 @@ static void link_control(void *ctx, struct edge_link *el)
 static void log_registered(const struct slot *slot, const struct edge_link *el,
 			   const struct registration_details *details)
 {
-	char edge[ENDPOINT_TEXT_MAX], id[UUID_TEXT_MAX];
+	char edge[EDGE_ADDRESS_TEXT_MAX], id[UUID_TEXT_MAX];
 
-	endpoint_format(&edge_link_address(el)->ep, edge);
+	edge_address_format(edge_link_address(el), edge);
 	TELL(slot, EVENT_REGISTERED, log_text(CONNECTION_EDGE, edge),
 	     log_text(CONNECTION_LOCATION, details->location));
 	log_info("connection registered", log_int("conn_index", slot->index),
@@ -171,7 +171,7 @@ static void drop_link(struct slot *slot, struct edge_link *el)
 	edge_link_get_stats(el, &stats);
 	slot->bytes_in += stats.bytes_in;
 	slot->bytes_out += stats.bytes_out;
-	edge_pool_release(&slot->supervisor->pool, &edge_link_address(el)->ep);
+	edge_pool_release(&slot->supervisor->pool, edge_link_address(el));
 	list_remove(edge_link_node(el));
 }
 
@@ -184,7 +184,7 @@ static void link_closed(void *ctx, struct edge_link *el, enum link_end why, cons
 	drop_link(slot, el);
 	/* It never got as far as a registration: the address is worth less than others. */
 	if (id == slot->uplink.current && slot->uplink.state < UPLINK_STATE_REGISTERED)
-		supervisor_address_failed(slot->supervisor, &edge_link_address(el)->ep);
+		supervisor_address_failed(slot->supervisor, edge_link_address(el));
 	uplink_on_closed(&slot->uplink, id, reason, now_of(slot));
 	supervisor_poke(slot->supervisor);
 }
@@ -207,14 +207,14 @@ static int dial(void *ctx, uint32_t id, bool other)
 {
 	struct slot *slot = ctx;
 	struct supervisor *s = slot->supervisor;
-	const struct endpoint *avoid = other && slot->has_edge ? &slot->edge : NULL;
+	const struct edge_address *avoid = other && slot->has_edge ? &slot->edge : NULL;
 	int at = edge_pool_take(&s->pool, avoid, random_u32());
 	struct edge_link *el;
 	int r;
 
 	if (at < 0)
 		return UPLINK_E_NO_ADDRESS;
-	slot->edge = s->pool.addrs[at].ep;
+	slot->edge = s->pool.addrs[at];
 	slot->has_edge = true;
 	r = edge_link_dial(&el, &s->opt.link, &s->pool.addrs[at], id, &link_events, slot);
 	if (r < 0) {
@@ -289,13 +289,13 @@ static void log_trouble(struct slot *slot, enum uplink_state from)
 	const struct uplink *u = &slot->uplink;
 	bool news = is_news(slot, from);
 	enum log_level level = news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
-	char edge[ENDPOINT_TEXT_MAX] = "-";
+	char edge[EDGE_ADDRESS_TEXT_MAX] = "-";
 
 	/* GOAWAY: nothing is lost yet, and it was told already. */
 	if (from == UPLINK_STATE_REGISTERED && uplink_is_registered(u))
 		return;
 	if (slot->has_edge)
-		endpoint_format(&slot->edge, edge);
+		edge_address_format(&slot->edge, edge);
 	if (news)
 		TELL(slot, slot->refused ? EVENT_REFUSED : EVENT_CONNECTION,
 		     log_text(CONNECTION_STATE, uplink_state_name(u->state)),

@@ -36,8 +36,8 @@ static void test_empty(void **state)
 
 	(void)state;
 	assert_int_equal(edge_pool_take(&p, NULL, 7), -1);
-	edge_pool_release(&p, &a.ep);
-	edge_pool_mark_failed(&p, &a.ep, 1);
+	edge_pool_release(&p, &a);
+	edge_pool_mark_failed(&p, &a, 1);
 }
 
 static void test_one_address_gets_all_four(void **state)
@@ -46,7 +46,7 @@ static void test_one_address_gets_all_four(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 4; i++)
-		assert_int_equal(edge_pool_take(&p, &p.addrs[0].ep, i * 77), 0);
+		assert_int_equal(edge_pool_take(&p, &p.addrs[0], i * 77), 0);
 	assert_int_equal(p.n_users[0], 4);
 }
 
@@ -80,8 +80,8 @@ static void test_failed_ones_last(void **state)
 	struct edge_pool p = pool_of(3);
 
 	(void)state;
-	edge_pool_mark_failed(&p, &p.addrs[0].ep, 2000);
-	edge_pool_mark_failed(&p, &p.addrs[1].ep, 1000);
+	edge_pool_mark_failed(&p, &p.addrs[0], 2000);
+	edge_pool_mark_failed(&p, &p.addrs[1], 1000);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 2);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 1);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 0);
@@ -95,7 +95,7 @@ static void test_avoid(void **state)
 
 	(void)state;
 	p.n_users[1] = 9;
-	assert_int_equal(edge_pool_take(&p, &p.addrs[0].ep, 0), 1);
+	assert_int_equal(edge_pool_take(&p, &p.addrs[0], 0), 1);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 0);
 }
 
@@ -106,10 +106,10 @@ static void test_release(void **state)
 	(void)state;
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 0);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 1);
-	edge_pool_release(&p, &p.addrs[1].ep);
+	edge_pool_release(&p, &p.addrs[1]);
 	assert_int_equal(edge_pool_take(&p, NULL, 0), 1);
-	edge_pool_release(&p, &p.addrs[0].ep);
-	edge_pool_release(&p, &p.addrs[0].ep);
+	edge_pool_release(&p, &p.addrs[0]);
+	edge_pool_release(&p, &p.addrs[0]);
 	assert_int_equal(p.n_users[0], 0);
 }
 
@@ -120,7 +120,7 @@ static void test_set_keeps_what_stays(void **state)
 
 	(void)state;
 	p.n_users[1] = 2;
-	edge_pool_mark_failed(&p, &p.addrs[2].ep, 500);
+	edge_pool_mark_failed(&p, &p.addrs[2], 500);
 	edge_pool_set(&p, next, 3);
 	assert_int_equal(p.n, 3);
 	assert_int_equal(p.n_users[0], 0);
