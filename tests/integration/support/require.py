@@ -76,6 +76,8 @@ CHECKS = {
     "rsync": lambda: shutil.which("rsync") is not None,
     "static": _links_static,
     "openssl": lambda: shutil.which("openssl") is not None,
+    "tinyproxy": lambda: shutil.which("tinyproxy") is not None,
+    "microsocks": lambda: shutil.which("microsocks") is not None,
 }
 
 
