@@ -204,6 +204,15 @@ class EdgeProxyTest(Case):
         url = f"http://127.0.0.1:{server.port}"
         self.assertFails(self.stack(url, start=False), f"edge-proxy {url}: ", "not HTTP's")
 
+    def test_bind_address(self):
+        """It is the connection to the proxy that starts there."""
+        seen = []
+        server = serve(self, lambda sock: seen.append(sock.getpeername()[0]))
+        url = f"http://127.0.0.1:{server.port}"
+        stack = self.stack(url, settings="edge-bind-address: 127.0.0.9\n", start=False)
+        self.assertFails(stack, f"edge-proxy {url}: ", "edge-proxy")
+        self.assertEqual(set(seen), {"127.0.0.9"})
+
     def test_endless_head(self):
         def talk(sock):
             sock.recv(4096)

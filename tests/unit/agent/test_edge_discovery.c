@@ -43,7 +43,7 @@ struct fixture {
 	int status;
 	char *edges[8];
 	char edges_text[SHOWN_MAX];
-	char shown[SHOWN_MAX]; /* "endpoint=server name ..." */
+	char shown[SHOWN_MAX]; /* "edge@proxy=server name ..." */
 	char text[SHOWN_MAX];
 };
 
@@ -76,17 +76,22 @@ static void on_found(void *ctx, int status, const struct edge_address *addrs, si
 		     const char *text)
 {
 	struct fixture *f = ctx;
-	char ep[ENDPOINT_TEXT_MAX];
+	char edge[EDGE_ADDRESS_TEXT_MAX], proxy[ENDPOINT_TEXT_MAX];
 	size_t used = 0;
 
 	f->n_calls++;
 	f->status = status;
 	snprintf(f->text, sizeof(f->text), "%s", text);
 	f->shown[0] = '\0';
-	for (size_t i = 0; i < n; i++)
-		used += (size_t)snprintf(f->shown + used, sizeof(f->shown) - used, "%s%s=%s",
-					 i ? " " : "", endpoint_format(&addrs[i].ep, ep),
+	for (size_t i = 0; i < n; i++) {
+		bool has_proxy = addrs[i].proxy.ip.family != 0;
+
+		used += (size_t)snprintf(f->shown + used, sizeof(f->shown) - used, "%s%s%s%s=%s",
+					 i ? " " : "", edge_address_format(&addrs[i], edge),
+					 has_proxy ? "@" : "",
+					 has_proxy ? endpoint_format(&addrs[i].proxy, proxy) : "",
 					 addrs[i].server_name);
+	}
 	uv_stop(&f->uv);
 	if (f->free_inside) {
 		edge_discovery_free(f->d);
@@ -245,6 +250,45 @@ static void test_bad_entries(void **state)
 	assert_null(f->d);
 }
 
+/* Names of the edge aren't looked up: "x.silent" would never be answered. */
+static void test_proxy(void **state)
+{
+	static char literal[] = "socks5://127.0.0.9:1080", name[] = "http://edge.test:3128";
+	static char nowhere[] = "http://nowhere.test:1", garbage[] = "http://edge.test";
+	struct fixture *f = *state;
+
+	f->settings.edge_proxy = literal;
+	assert_int_equal(discover(f, "", "x.silent:7844,[::1]:1,10.0.0.1:2,x.silent:7844"), 0);
+	assert_string_equal(f->shown, "x.silent:7844@127.0.0.9:1080=x.silent "
+				      "[::1]:1@127.0.0.9:1080=::1 "
+				      "10.0.0.1:2@127.0.0.9:1080=10.0.0.1");
+	/* Each address of the proxy is a way. */
+	f->settings.edge_proxy = name;
+	assert_int_equal(discover(f, "", "x.silent:7844"), 0);
+	assert_shown(f, "x.silent:7844@127.0.0.21:3128=x.silent");
+	assert_shown(f, "x.silent:7844@127.0.0.22:3128=x.silent");
+	assert_shown(f, "x.silent:7844@[::1]:3128=x.silent");
+	/* The family is about the proxy. */
+	assert_int_equal(ip_parse("::1", &f->settings.edge_bind_address), 0);
+	assert_int_equal(discover(f, "", "x.silent:7844,10.0.0.1:1"), 0);
+	assert_string_equal(f->shown, "x.silent:7844@[::1]:3128=x.silent "
+				      "10.0.0.1:1@[::1]:3128=10.0.0.1");
+	f->settings.edge_proxy = literal;
+	assert_int_equal(discover(f, "", "x.silent:7844"), -EADDRNOTAVAIL);
+	f->settings.edge_bind_address.family = 0;
+	/* SRV records are ours to look up, their targets not. */
+	assert_int_equal(discover(f, "", "srv:_half._tcp.site.test"), 0);
+	assert_string_equal(f->shown, "nowhere.test:443@127.0.0.9:1080=site.test "
+				      "four.test:443@127.0.0.9:1080=site.test");
+	f->settings.edge_proxy = nowhere;
+	assert_int_equal(discover(f, "", "four.test:1,10.0.0.1:1"), -ENOENT);
+	assert_string_equal(f->text, "nowhere.test (edge-proxy): no such name");
+	f->settings.edge_proxy = garbage;
+	edge_discovery_free(f->d);
+	f->d = NULL;
+	assert_int_equal(edge_discovery_new(&f->d, f->resolver, &f->settings, ""), -EINVAL);
+}
+
 static void test_again_and_free(void **state)
 {
 	struct fixture *f = *state;
@@ -282,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_families, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_entries, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_proxy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_again_and_free, set_up, tear_down),
 	};
 
