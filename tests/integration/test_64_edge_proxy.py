@@ -249,6 +249,15 @@ class EdgeProxyTest(Case):
                 self.assertIn(path, agent.log())
                 self.assertNotIn(PASSWORD, agent.log())
 
+    def test_reload_names_the_restart(self):
+        proxy = Proxy(self, Microsocks).start()
+        stack = self.stack(proxy.url)
+        stack.agent.configure(settings="edge-proxy: http://127.0.0.1:9\n")
+        done = stack.agent.reload()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("after a restart only: edge-proxy", done.stdout + done.stderr)
+        self.assertEqual(stack.agent.state(), "Healthy")
+
     def test_password_in_the_url(self):
         stack = self.stack("http://127.0.0.1:9", start=False)
         stack.agent.configure(settings=f"edge-proxy: http://{USER}:{PASSWORD}@127.0.0.1:9\n")
