@@ -44,7 +44,6 @@ static enum proxy_dial_outcome run(uint8_t how, const uint8_t *data, size_t n, s
 	require((outcome == PROXY_DIAL_FAILED) == (proxy_dial_error(p)[0] != '\0'));
 	require(peer_text_is_safe(proxy_dial_error(p)));
 	require(strlen(proxy_dial_error(p)) < PROXY_DIAL_ERROR_MAX);
-	require(!strstr(proxy_dial_error(p), "secret"));
 	proxy_dial_free(p);
 	return outcome;
 }
