@@ -47,7 +47,7 @@ struct advertise_link {
 struct advertise_call {
 	uint64_t link;
 	uint64_t generation;
-	const struct route_set *set; /* valid until the answer or the link's end */
+	const struct route_set *set; /* valid until the answer, or until @link isn't listed */
 	bool hash_only;
 };
 

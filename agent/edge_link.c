@@ -252,6 +252,12 @@ int edge_link_advertise(struct edge_link *el, const struct uuid *instance_id, ui
 					RPC_MS);
 }
 
+void edge_link_drop_advert(struct edge_link *el)
+{
+	if (el->rpc)
+		control_client_drop_advert(el->rpc);
+}
+
 void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_ms)
 {
 	if (el->phase == CONTROL_OPEN)
@@ -389,6 +395,7 @@ void edge_link_close(struct edge_link *el)
 	if (!el->events)
 		return;
 	el->events = NULL;
+	edge_link_drop_advert(el);
 	list_remove(&el->node);
 	link_close(el->link, LINK_END_LOCAL);
 }

@@ -75,9 +75,12 @@ bool edge_link_take_control(struct edge_link *el, struct h2_stream *stream,
 /* RPC on the control stream; a failure is reported as on_control_end later. */
 void edge_link_register(struct edge_link *el, struct registration_request *req, uint64_t now_ms);
 void edge_link_unregister(struct edge_link *el, uint32_t timeout_ms, uint64_t now_ms);
-/* @set must live until on_advertised or the close. 0 or -errno. */
+/* @set must live until on_advertised, edge_link_drop_advert() or the close. 0 or -errno. */
 int edge_link_advertise(struct edge_link *el, const struct uuid *instance_id, uint64_t generation,
 			const struct route_set *set, bool hash_only, uint64_t now_ms);
+
+/* No on_advertised follows: what the edge still answers is about a set that may be gone. */
+void edge_link_drop_advert(struct edge_link *el);
 
 /* Tells the edge what we are configured to do; stock shape. The answer does not matter. */
 void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_ms);

@@ -95,6 +95,19 @@ static void push_local_config(const struct slot *slot, struct edge_link *el,
 		edge_link_push_config(el, json, now_of(slot));
 }
 
+/*
+ * Predecessors aren't registered any more, so the owner of a set counts their calls as lost and
+ * may replace it; their control streams are still there and would go on sending it.
+ */
+static void drop_adverts_of_others(struct slot *slot, const struct edge_link *el)
+{
+	struct list *pos;
+
+	list_for_each (pos, &slot->links)
+		if (edge_link_of_node(pos) != el)
+			edge_link_drop_advert(edge_link_of_node(pos));
+}
+
 static void link_registered(void *ctx, struct edge_link *el,
 			    const struct registration_details *details,
 			    const struct registration_error *error)
@@ -105,6 +118,8 @@ static void link_registered(void *ctx, struct edge_link *el,
 	if (details) {
 		log_registered(slot, el, details);
 		uplink_on_registered(&slot->uplink, id, now_of(slot));
+		if (uplink_serving_link(&slot->uplink) == id)
+			drop_adverts_of_others(slot, el);
 		backoff_reset(&slot->supervisor->discovery_backoff);
 		push_local_config(slot, el, details);
 	} else {

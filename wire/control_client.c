@@ -336,6 +336,13 @@ static void supersede(struct control_client *c)
 	report_advert(c);
 }
 
+/* Answers that are still to come carry a serial that is none any more. */
+void control_client_drop_advert(struct control_client *c)
+{
+	free(c->advert.verdicts);
+	c->advert = (struct advert){.serial = c->advert.serial};
+}
+
 int control_client_advertise(struct control_client *c, const struct uuid *instance_id,
 			     uint64_t generation, const struct route_set *set, bool hash_only,
 			     uint64_t now_ms, uint32_t timeout_ms)

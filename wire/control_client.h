@@ -61,13 +61,15 @@ int control_client_register(struct control_client *c, const struct registration_
 int control_client_push_config(struct control_client *c, const char *json, uint64_t now_ms,
 			       uint32_t timeout_ms);
 /*
- * @set is borrowed until on_advertised or on_failed; @hash_only sends its hash alone. At most
- * two calls are in flight, and each may take @timeout_ms after the one before. A set that is
- * still on its way is reported as superseded first. -E2BIG: over ROUTES_MAX.
+ * @set is borrowed until on_advertised, on_failed or control_client_drop_advert(); @hash_only sends
+ * its hash alone. At most two calls are in flight, and each may take @timeout_ms after the one
+ * before. A set that is still on its way is reported as superseded first. -E2BIG: over ROUTES_MAX.
  */
 int control_client_advertise(struct control_client *c, const struct uuid *instance_id,
 			     uint64_t generation, const struct route_set *set, bool hash_only,
 			     uint64_t now_ms, uint32_t timeout_ms);
+/* The set that is on its way is let go of: no more of it is sent, and no on_advertised follows. */
+void control_client_drop_advert(struct control_client *c);
 int control_client_unregister(struct control_client *c, uint64_t now_ms, uint32_t timeout_ms);
 /* Release and Abort, as stock says goodbye: end the stream after it. */
 void control_client_goodbye(struct control_client *c);

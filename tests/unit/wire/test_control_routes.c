@@ -471,6 +471,30 @@ static void test_superseded(void **state)
 	assert_true(f->send_all);
 }
 
+/* The owner takes its set away in the middle of it: nobody looks at it again. */
+static void test_dropped(void **state)
+{
+	struct fixture *f = *state;
+
+	make_set(f, 0, 1500);
+	advertise(f, 1, false);
+	control_client_drop_advert(f->client);
+	make_set(f, 0, 3);
+	pump(f);
+	assert_int_equal(f->n_calls, 2);
+	assert_false(f->has_last);
+	control_client_tick(f->client, 5000);
+	assert_int_equal(f->n_reports, 0);
+
+	/* The next set has nothing to do with it. */
+	f->mood = MOOD_SEND_ALL;
+	advertise(f, 2, false);
+	pump(f);
+	assert_int_equal(f->n_reports, 1);
+	assert_int_equal(f->generation, 2);
+	control_client_drop_advert(f->client);
+}
+
 static void test_advertise_again_in_event(void **state)
 {
 	struct fixture *f = *state;
@@ -560,6 +584,7 @@ int main(void)
 		TEST(test_failures),
 		TEST(test_timeout),
 		TEST(test_superseded),
+		TEST(test_dropped),
 		TEST(test_advertise_again_in_event),
 		TEST(test_unregister_and_goodbye),
 		TEST(test_hash_ignores_order),
