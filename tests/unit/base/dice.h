@@ -6,7 +6,8 @@
  *
  * A schedule is a seed: whatever a test draws comes from it alone. When a check fails, or an
  * assertion of the code under test, the seed is printed; ADIT_TEST_SEED=<seed> plays that one
- * schedule and no other. One schedule at a time: the seed is kept for the process.
+ * schedule and no other. One schedule at a time: the seed is kept for the process. Draw once per
+ * expression: the order within one is the compiler's.
  */
 
 #include <signal.h>
@@ -62,8 +63,9 @@ static inline bool dice_percent(struct dice *d, uint32_t n)
 /* Small and large ones are equally likely; at most @max. */
 static inline uint64_t dice_size(struct dice *d, uint64_t max)
 {
-	uint64_t n = (uint64_t)dice_u32(d) >> dice_below(d, 32);
+	uint64_t n = dice_u32(d);
 
+	n >>= dice_below(d, 32);
 	return n < max ? n : max;
 }
 
