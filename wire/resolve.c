@@ -80,7 +80,7 @@ static const struct {
 	int ares;
 	int status;
 } statuses[] = {
-	{ARES_SUCCESS, 0},	     {ARES_ENODATA, -ENOENT},
+	{ARES_SUCCESS, 0},	     {ARES_ENODATA, -ENODATA},
 	{ARES_ENOTFOUND, -ENOENT},   {ARES_ESERVFAIL, -EREMOTEIO},
 	{ARES_ENOTIMP, -EREMOTEIO},  {ARES_EFORMERR, -EREMOTEIO},
 	{ARES_EREFUSED, -EACCES},    {ARES_EBADNAME, -EINVAL},
@@ -94,10 +94,12 @@ static const struct {
 } texts[] = {
 	{0, "found"},
 	{-ENOENT, "no such name"},
+	{-ENODATA, "the name exists, but has no record of that kind"},
 	{-EREMOTEIO, "the name server failed"},
 	{-EACCES, "the name server refused the question"},
 	{-EINVAL, "not a valid name"},
-	{-ECONNREFUSED, "no name server gave an answer"},
+	{-ECONNREFUSED,
+	 "no name server gave an answer: none is there, or each of them failed or refused"},
 	{-ETIMEDOUT, "the name server did not answer"},
 	{-EBADMSG, "the name server's answer is broken"},
 };
@@ -408,7 +410,7 @@ static void on_host_answer(void *arg, int ares_status, int timeouts, struct ares
 	}
 	ares_freeaddrinfo(info);
 	if (status == 0 && q->n == 0)
-		status = -ENOENT;
+		status = -ENODATA;
 	finish(q, status);
 }
 
@@ -499,7 +501,7 @@ static int take_srv(struct resolve_query *q, const unsigned char *answer, int n)
 		add_srv(q, reply);
 	ares_free_data(replies);
 	if (q->n == 0)
-		return -ENOENT;
+		return -ENODATA;
 	random_bytes(randoms, sizeof(randoms));
 	resolve_srv_order(q->found.srv, q->n, randoms);
 	return 0;

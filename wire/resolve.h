@@ -42,7 +42,7 @@ void resolver_free(struct resolver *r);
 DEFINE_CLEANUP(struct resolver *, resolver_free);
 
 /*
- * @status: 0, or -errno: -ENOENT (no such name, or none of the kind), -ECONNREFUSED
+ * @status: 0, or -errno: -ENOENT (no such name), -ENODATA (none of the kind), -ECONNREFUSED
  * (no server gave an answer: absent, failed or refusing), -ETIMEDOUT, -EBADMSG
  * (garbage), -EINVAL (not a name). resolve_status_text() says it in words.
  */

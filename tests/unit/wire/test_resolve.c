@@ -213,8 +213,8 @@ static void test_failures(void **state)
 	assert_int_equal(host(f, "nowhere.test"), -ENOENT);
 	assert_string_equal(resolve_status_text(f->status), "no such name");
 	assert_int_equal(f->n, 0);
-	assert_int_equal(host(f, "_t._tcp.test"), -ENOENT);
-	assert_int_equal(host(f, "text.test"), -ENOENT);
+	assert_int_equal(host(f, "_t._tcp.test"), -ENODATA);
+	assert_int_equal(host(f, "text.test"), -ENODATA);
 	assert_int_equal(host(f, "a..b"), -EINVAL);
 	assert_int_equal(host(f, "x.servfail"), -ECONNREFUSED);
 	assert_int_equal(host(f, "x.refused"), -ECONNREFUSED);
@@ -259,9 +259,9 @@ static void test_srv(void **state)
 	assert_int_equal(f->srv[0].priority, 5);
 	assert_int_equal(f->srv[0].weight, 3);
 	assert_string_equal(f->srv[1].target, "b.test");
-	assert_int_equal(srv(f, "_none._tcp.test"), -ENOENT);
+	assert_int_equal(srv(f, "_none._tcp.test"), -ENODATA);
 	assert_int_equal(srv(f, "_missing._tcp.test"), -ENOENT);
-	assert_int_equal(srv(f, "one.test"), -ENOENT);
+	assert_int_equal(srv(f, "one.test"), -ENODATA);
 	assert_int_equal(srv(f, "_x.servfail"), -ECONNREFUSED);
 	assert_int_equal(srv(f, "_x.silent"), -ETIMEDOUT);
 	assert_true(srv(f, "_x.garbage") < 0);
