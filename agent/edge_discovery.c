@@ -63,6 +63,7 @@ struct findings {
 	struct endpoint proxies[RESOLVE_MAX];
 	size_t n_proxies;
 	size_t n_filtered; /* of a family that isn't wanted */
+	size_t n_nobodys;  /* addresses that no edge can have */
 	int status;	   /* of the first failure */
 	char text[TEXT_MAX];
 };
@@ -250,19 +251,56 @@ static bool is_known(const struct findings *f, const struct edge_address *addres
 	return false;
 }
 
+static void add_text(struct findings *f, const char *name, const char *text)
+{
+	size_t used = strlen(f->text);
+
+	snprintf(f->text + used, sizeof(f->text) - used, "%s%s%s%s", used ? "; " : "", name,
+		 *name ? ": " : "", text);
+}
+
+/*
+ * "0.0.0.0" is how name servers that block a name lie, and the kernel would take it for this
+ * host; multicast and broadcast have no TCP.
+ */
+static bool is_nobodys(const struct ip_addr *ip)
+{
+	static const uint8_t zero[sizeof(ip->bytes)];
+
+	if (ip->family == AF_INET)
+		return ip->bytes[0] == 0 || ip->bytes[0] >= 224;
+	return ip->bytes[0] == 0xff || memcmp(ip->bytes, zero, sizeof(zero)) == 0;
+}
+
+static void note_nobodys(struct findings *f, const struct lookup *l, const struct ip_addr *ip)
+{
+	char text[IP_TEXT_MAX + 64], address[IP_TEXT_MAX];
+
+	f->n_nobodys++;
+	snprintf(text, sizeof(text), "the name server says %s, which is no edge's address",
+		 ip_format(ip, address));
+	add_text(f, l->name, text);
+}
+
 static void add_address(struct findings *f, const struct edge_address *address)
 {
 	if (f->n < EDGE_ADDRESSES_MAX && !is_known(f, address))
 		f->addrs[f->n++] = *address;
 }
 
-/* What is dialled: the edge, or the proxy. False: not of the family that is wanted. */
-static bool is_wanted(struct findings *f, const struct ip_addr *ip, int family)
+/* What is dialled: the edge, or the proxy. False: nobody's, or not of the family that is wanted. */
+static bool is_wanted(struct findings *f, const struct lookup *l, const struct ip_addr *ip,
+		      int family)
 {
-	bool wanted = !family || ip->family == family;
-
-	f->n_filtered += !wanted;
-	return wanted;
+	if (is_nobodys(ip)) {
+		note_nobodys(f, l, ip);
+		return false;
+	}
+	if (family && ip->family != family) {
+		f->n_filtered++;
+		return false;
+	}
+	return true;
 }
 
 static void add_proxies(struct findings *f, const struct lookup *l, int family)
@@ -270,7 +308,7 @@ static void add_proxies(struct findings *f, const struct lookup *l, int family)
 	for (size_t i = 0; i < l->n_ips; i++) {
 		struct endpoint ep = {.ip = ip_canonical(&l->ips[i]), .port = l->port};
 
-		if (is_wanted(f, &ep.ip, family))
+		if (is_wanted(f, l, &ep.ip, family))
 			f->proxies[f->n_proxies++] = ep;
 	}
 }
@@ -282,7 +320,7 @@ static void add_direct(struct findings *f, const struct lookup *l, int family)
 	memcpy(a.server_name, l->server_name, sizeof(a.server_name));
 	for (size_t i = 0; i < l->n_ips; i++) {
 		a.ep.ip = ip_canonical(&l->ips[i]);
-		if (is_wanted(f, &a.ep.ip, family))
+		if (is_wanted(f, l, &a.ep.ip, family))
 			add_address(f, &a);
 	}
 }
@@ -319,12 +357,12 @@ static void add_failure(struct findings *f, const struct lookup *l)
 		[LOOKUP_SRV] = " (SRV)",
 		[LOOKUP_PROXY] = " (edge-proxy)",
 	};
-	size_t used = strlen(f->text);
+	char name[HOST_NAME_MAX_LEN + sizeof(" (edge-proxy)")];
 
 	if (f->status == 0)
 		f->status = l->status;
-	snprintf(f->text + used, sizeof(f->text) - used, "%s%s%s: %s", used ? "; " : "", l->name,
-		 kinds[l->kind], resolve_status_text(l->status));
+	snprintf(name, sizeof(name), "%s%s", l->name, kinds[l->kind]);
+	add_text(f, name, resolve_status_text(l->status));
 }
 
 static void collect(const struct edge_discovery *d, struct findings *f)
@@ -339,15 +377,12 @@ static void collect(const struct edge_discovery *d, struct findings *f)
 			add_failure(f, l);
 		add_found(f, l, family);
 	}
-	if (f->n == 0 && f->n_filtered > 0) {
-		size_t used = strlen(f->text);
-
+	if (f->n == 0 && f->n_filtered + f->n_nobodys > 0)
 		f->status = -EADDRNOTAVAIL;
-		snprintf(f->text + used, sizeof(f->text) - used,
-			 "%sonly addresses of the family that edge-ip-version or "
-			 "edge-bind-address rules out",
-			 used ? "; " : "");
-	}
+	if (f->n == 0 && f->n_filtered > 0)
+		add_text(f, "",
+			 "only addresses of the family that edge-ip-version or "
+			 "edge-bind-address rules out");
 }
 
 static void finish(struct edge_discovery *d)

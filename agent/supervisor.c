@@ -63,6 +63,8 @@ static void discovery_done(void *ctx, int status, const struct edge_address *add
 		return;
 	}
 	log_warn("edge addresses not found", log_text("reason", text));
+	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
+		slot_no_addresses(&s->slots[i], text);
 	plan_discovery(s);
 }
 

@@ -48,6 +48,8 @@ void slot_deinit(struct slot *slot);
 void slot_tick(struct slot *slot, uint64_t now_ms);
 uint64_t slot_deadline_ms(const struct slot *slot);
 struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
+/* Discovery found nothing, @reason says why: what a slot without an address shows from now on. */
+void slot_no_addresses(struct slot *slot, const char *reason);
 
 /* From slots: @ep could not be reached. */
 void supervisor_address_failed(struct supervisor *s, const struct edge_address *address);

@@ -359,6 +359,14 @@ static const struct uplink_ops ops = {
 	.on_unauthorized = note_unauthorized,
 };
 
+void slot_no_addresses(struct slot *slot, const char *reason)
+{
+	if (uplink_on_no_addresses(&slot->uplink, reason))
+		TELL(slot, EVENT_CONNECTION,
+		     log_text(CONNECTION_STATE, uplink_state_name(slot->uplink.state)),
+		     log_text("reason", slot->uplink.last_error));
+}
+
 /* ---- life and time ---- */
 
 void slot_init(struct slot *slot, struct supervisor *s, unsigned int index)

@@ -247,6 +247,17 @@ void uplink_on_addresses(struct uplink *u, uint64_t now_ms)
 		dial(u, now_ms);
 }
 
+bool uplink_on_no_addresses(struct uplink *u, const char *reason)
+{
+	char before[UPLINK_REASON_MAX];
+
+	if (u->state != UPLINK_STATE_WAIT_ADDRESS)
+		return false;
+	memcpy(before, u->last_error, sizeof(before));
+	note_error(u, reason);
+	return strcmp(before, u->last_error) != 0;
+}
+
 void uplink_on_secure(struct uplink *u, uint32_t id, uint64_t now_ms)
 {
 	if (id != u->current || u->state != UPLINK_STATE_DIALLING)

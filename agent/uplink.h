@@ -133,6 +133,8 @@ void uplink_kill(struct uplink *u, uint64_t now_ms);
 /* ---- events; those about a link that is gone are ignored ---- */
 
 void uplink_on_addresses(struct uplink *u, uint64_t now_ms);
+/* Discovery failed. True if it is what this uplink waits for, and its last_error was another. */
+bool uplink_on_no_addresses(struct uplink *u, const char *reason);
 void uplink_on_secure(struct uplink *u, uint32_t id, uint64_t now_ms);
 void uplink_on_control(struct uplink *u, uint32_t id, uint64_t now_ms);
 void uplink_on_registered(struct uplink *u, uint32_t id, uint64_t now_ms);

@@ -23,6 +23,10 @@ static const struct dns_record records[] = {
 	{"_v2-origintunneld._tcp.argotunnel.com", DNS_SRV, "1 1 7844 region1.test"},
 	{"_v2-origintunneld._tcp.argotunnel.com", DNS_SRV, "2 1 7845 region2.test"},
 	{"_us-v2-origintunneld._tcp.argotunnel.com", DNS_SRV, "1 1 7846 region1.test"},
+	{"blocked.test", DNS_A, "0.0.0.0"},
+	{"blocked.test", DNS_AAAA, "::"},
+	{"half-blocked.test", DNS_A, "224.0.0.1"},
+	{"half-blocked.test", DNS_A, "127.0.0.41"},
 	{"region1.test", DNS_A, "127.0.0.31"},
 	{"region1.test", DNS_AAAA, "::1"},
 	{"region2.test", DNS_A, "127.0.0.32"},
@@ -217,6 +221,19 @@ static void test_families(void **state)
 	assert_string_equal(f->shown, "[::1]:7844=edge.test");
 }
 
+static void test_lies(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(discover(f, "", "blocked.test:1"), -EADDRNOTAVAIL);
+	assert_non_null(strstr(f->text, "blocked.test: the name server says 0.0.0.0, which is no "
+					"edge's address"));
+	assert_non_null(strstr(f->text, "says ::,"));
+	assert_int_equal(discover(f, "", "half-blocked.test:1"), 0);
+	assert_string_equal(f->shown, "127.0.0.41:1=half-blocked.test");
+	assert_int_equal(discover(f, "", "0.0.0.0:1"), -EADDRNOTAVAIL);
+}
+
 static void test_failures(void **state)
 {
 	struct fixture *f = *state;
@@ -324,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_srv, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_server_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_families, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_entries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_proxy, set_up, tear_down),

@@ -300,6 +300,11 @@ static void test_lookup_fails_first(void **state)
 	supervisor_get_connection(w.supervisor, 0, &c);
 	assert_int_equal(c.state, UPLINK_STATE_WAIT_ADDRESS);
 	assert_false(c.has_edge);
+	while (w.discovery.n_failures == 2)
+		uv_run(&w.uv, UV_RUN_ONCE);
+	supervisor_get_connection(w.supervisor, 3, &c);
+	assert_int_equal(c.state, UPLINK_STATE_WAIT_ADDRESS);
+	assert_string_equal(c.last_error, "no such name");
 	wait_for_accepts(&w, 4);
 	assert_int_equal(w.discovery.n_started, 3);
 	supervisor_get_connection(w.supervisor, 0, &c);

@@ -212,9 +212,16 @@ static void test_no_address(void **state)
 	assert_true(uplink_deadline_ms(&w.u) == UINT64_MAX);
 	uplink_on_addresses(&w.u, w.now_ms);
 	assert_int_equal(w.u.state, UPLINK_STATE_WAIT_ADDRESS);
+	/* Why it waits is shown, and told once. */
+	assert_true(uplink_on_no_addresses(&w.u, "no such name"));
+	assert_string_equal(w.u.last_error, "no such name");
+	assert_false(uplink_on_no_addresses(&w.u, "no such name"));
+	assert_true(uplink_on_no_addresses(&w.u, "garbage"));
 	w.dial_result = 0;
 	uplink_on_addresses(&w.u, w.now_ms);
 	assert_int_equal(w.u.state, UPLINK_STATE_DIALLING);
+	assert_false(uplink_on_no_addresses(&w.u, "too late"));
+	assert_string_equal(w.u.last_error, "garbage");
 }
 
 static void test_dial_fails_at_once(void **state)
