@@ -194,12 +194,12 @@ def accept_all(conn, call):
 
 
 class Edge:
-    """Listens with @authority's certificate. `outcomes`: one per connection in order of
-    arrival, the last goes on for ever."""
+    """Listens with a certificate of @authority, made with the options @issue. `outcomes`: one
+    per connection in order of arrival, the last goes on for ever."""
 
     def __init__(self, authority, outcomes=(success,), announce_adit=False, window=1 << 24,
-                 connection_window=1 << 30, name="edge"):
-        self.context = server_context(*authority.issue(name))
+                 connection_window=1 << 30, name="edge", issue=None):
+        self.context = server_context(*authority.issue(name, **(issue or {})))
         self.outcomes = list(outcomes)
         self.announce_adit, self.open_control = announce_adit, True
         self.rpc_piece = None
