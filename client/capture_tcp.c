@@ -30,6 +30,12 @@
 /* A kernel that took the SYN answers at once; longer is a connection that nobody wants. */
 #define ARRIVE_MS 60000
 
+/*
+ * The device's queue is short, and a RST that it drops isn't sent again: the answer to a probe is
+ * what tells that a program is gone. Probes don't leave this machine.
+ */
+#define KEEP_ALIVE_MS 30000
+
 enum tcp_state {
 	TCP_STATE_WAITING,
 	TCP_STATE_ASKING,
@@ -157,8 +163,7 @@ void capture_tcp_accepted(struct capture *c, int fd, bool is_v6, uint16_t peer_p
 		close_reset(fd);
 		return;
 	}
-	/* An application that vanished with its device is found out. */
-	tcp_socket_tune_origin(fd, TCP_SOCKET_KEEP_ALIVE_MS);
+	tcp_socket_tune_origin(fd, KEEP_ALIVE_MS);
 	if (t->is_local)
 		hand_over(t, fd);
 	else
