@@ -211,6 +211,13 @@ class Answers(HostileCase):
         wait_until(lambda: len(evil.taken) > n, "the dial")
         return client, stream, evil.taken[-1].id
 
+    def test_a_users_token_stays_at_the_edge(self):
+        client, _, _ = self.dial(evil := self.evil())
+        told = str(evil.taken[-1].headers)
+        self.assertIn(THERE, told)
+        for word in ("proxy-authorization", "Bearer", client.token, client.token.split(".")[1]):
+            self.assertNotIn(word, told)
+
     def test_garbage(self):
         for name, pairs in (
                 ("no status", [("date", "x")]), ("status twice", [(":status", "200")] * 2),

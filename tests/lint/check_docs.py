@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents point at files that exist, and name every word of the protocol."""
+"""The documents point at files and tests that exist, and name every word of the protocol."""
 
 import os
 import re
@@ -9,6 +9,14 @@ from lint import SOURCE, finish, text_of, tree
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 # Paths in backticks, as far as they are files of ours.
 PATH = re.compile(r"`((?:docs|tests|scripts|wire|base|edge|agent|ctrl)/[\w./-]+\.(?:md|py|sh|h|c|capnp))`")
+# Tests in backticks, as ctest names them.
+TEST = re.compile(r"`((unit|integration|fuzz|lint)\.(?:(\w+)\.)?(\w+))`")
+TEST_FILES = {
+    "unit": "tests/unit/{1}/test_{2}.c",
+    "integration": "tests/integration/test_{2}.py",
+    "fuzz": "tests/fuzz/fuzz_{2}.c",
+    "lint": "tests/lint/check_{2}.py",
+}
 HEADER_NAME = re.compile(r'^#define (?:HDR|UPGRADE|FEATURE)_\w+\s+"([^"]+)"', re.M)
 ERROR_NAME = re.compile(r'\[STREAM_ERROR_(?!NONE)\w+\] = \{"([\w-]+)"')
 
@@ -21,6 +29,9 @@ def broken_links(page):
     for target in PATH.findall(text):
         if not os.path.exists(os.path.join(SOURCE, target)):
             yield f"{page}: names {target}, which isn't there"
+    for name, *parts in TEST.findall(text):
+        if not os.path.exists(os.path.join(SOURCE, TEST_FILES[parts[0]].format(*parts))):
+            yield f"{page}: names the test {name}, which isn't there"
 
 
 def unnamed_words():
