@@ -393,7 +393,7 @@ static void test_longest(void **state UNUSED)
 	host[sizeof(host) - 1] = '\0';
 	user[sizeof(user) - 1] = '\0';
 	for (int kind = PROXY_KIND_HTTP; kind <= PROXY_KIND_SOCKS5; kind++) {
-		struct proxy_dial_options opt = {kind, host, 65535, user, user};
+		struct proxy_dial_options opt = {(enum proxy_kind)kind, host, 65535, user, user};
 		struct proxy_dial *p = proxy_dial_new(&opt);
 
 		proxy_dial_sent(p, proxy_dial_output(p, &data));
