@@ -247,8 +247,7 @@ static enum proxy_dial_outcome take_http(struct proxy_dial *p, const uint8_t *da
 
 static const char *const socks_replies[] = {
 	[SOCKS_REPLY_FAILURE] = "it could not reach the edge (general failure)",
-	[SOCKS_REPLY_NOT_ALLOWED] = "its rules forbid this target: allow the edge's host and port "
-				    "there",
+	[SOCKS_REPLY_NOT_ALLOWED] = "its rules forbid this target: allow the edge there",
 	[SOCKS_REPLY_NETWORK_UNREACHABLE] = "network unreachable",
 	[SOCKS_REPLY_HOST_UNREACHABLE] = "host unreachable",
 	[SOCKS_REPLY_REFUSED] = "connection refused by the edge's host",
