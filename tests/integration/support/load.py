@@ -2,7 +2,7 @@
 """Many sockets in one process: load.py MODE ADDRESS PORT [N]
 
 serve   echoes TCP and UDP; prints "ready"
-udp     N flows, all at once, each sends until it is answered, four times at most
+udp     N flows, all at once, each sends until it is answered, or no round of sending helps
 tcp     N connections, all at once, each is answered; they stay open until stdin ends
 rst     the same, but then they are reset
 syn     N connections that are only begun; they stay, too
@@ -18,7 +18,6 @@ import socket
 import struct
 import sys
 
-UDP_TRIES = 4
 BATCH = 256         # sockets between two looks at what has come: a device's queue is short
 QUIET_S = 5         # nothing came for so long: what is missing is lost
 DEADLINE_S = 90
@@ -136,11 +135,11 @@ def udp(address, port, n):
         sock.connect((address, port))
         poll.add(sock, select.EPOLLIN)
         waiting[sock] = f"flow {i}".encode()
-    sent = 0
-    for _ in range(UDP_TRIES):
-        if waiting:
-            sent += len(waiting)
-            udp_round(poll, waiting)
+    sent, missing = 0, n + 1
+    while 0 < len(waiting) < missing:
+        missing = len(waiting)
+        sent += missing
+        udp_round(poll, waiting)
     return {"answered": n - len(waiting), "sent": sent}
 
 
