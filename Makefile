@@ -42,8 +42,8 @@ bench-plot:
 	@bench/plot build/bench.json '$(or $(OUT),docs/performance)'
 
 fuzz:
-	@$(MAKE) --no-print-directory all PRESET=fuzz
-	@scripts/fuzz.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS)
+	@$(MAKE) --no-print-directory all PRESET=fuzz BUILD_FLAGS="--target fuzz-targets -- --quiet"
+	@scripts/fuzz.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(JOBS)
 
 # Rewrites docs/config.md.
 docs: build/$(PRESET)/build.ninja
