@@ -178,10 +178,11 @@ int dir_make(const char *path, mode_t mode)
 {
 	char part[PATH_MAX];
 
+	if (!path[0])
+		return -ENOENT;
 	if ((size_t)snprintf(part, sizeof(part), "%s", path) >= sizeof(part))
 		return -ENAMETOOLONG;
-	for (char *slash = strchr(part + 1, '/'); part[0] && slash;
-	     slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		int r = make_one(part, 0755);
 		*slash = '/';
