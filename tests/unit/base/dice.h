@@ -6,8 +6,8 @@
  *
  * A schedule is a seed: whatever a test draws comes from it alone. When a check fails, or an
  * assertion of the code under test, the seed is printed; ADIT_TEST_SEED=<seed> plays that one
- * schedule and no other. One schedule at a time: the seed is kept for the process. Draw once per
- * expression: the order within one is the compiler's.
+ * schedule and no other; ADIT_TEST_SCHEDULES=<n> plays n of them. One schedule at a time: the seed
+ * is kept for the process. Draw once per expression: the order within one is the compiler's.
  */
 
 #include <signal.h>
@@ -69,12 +69,13 @@ static inline uint64_t dice_size(struct dice *d, uint64_t max)
 	return n < max ? n : max;
 }
 
-/* Plays seeds 1 to @n_schedules, or the one that the environment names. */
+/* Plays seeds 1 to @n_schedules, or to what the environment says, or the one that it names. */
 static inline void dice_play(unsigned int n_schedules, void (*play)(struct dice *d))
 {
 	const char *only = getenv("ADIT_TEST_SEED");
+	const char *fewer = getenv("ADIT_TEST_SCHEDULES");
 	unsigned long first = only ? strtoul(only, NULL, 10) : 1;
-	unsigned long last = only ? first : n_schedules;
+	unsigned long last = only ? first : fewer ? strtoul(fewer, NULL, 10) : n_schedules;
 
 	signal(SIGABRT, dice_tell_seed);
 	for (unsigned long seed = first; seed <= last; seed++) {
