@@ -168,8 +168,9 @@ static void fail_output(struct relay *r, int error)
 	relay_drop_queue(&r->b);
 	r->a.bits |= SIDE_OUT_ENDED;
 	want_writable(r, false);
-	/* What the target said before it closed may still be read: that read finds the end. */
-	if (!is_pair(r) && !(r->a.bits & SIDE_IN_ENDED))
+	/* What the target said before it closed may still be read: that read finds the end. Nothing
+	 * comes to an end because this host had no memory. */
+	if (!is_pair(r) && !(r->a.bits & SIDE_IN_ENDED) && error != -ENOBUFS && error != -ENOMEM)
 		r->error = error;
 	else
 		relay_fail(&r->a, error);
@@ -231,14 +232,15 @@ void relay_fd_write_gathered(struct relay *r)
 	size_t written;
 
 	r->gather = NULL;
-	if (!g)
-		return;
-	written = write_slices(r, g);
-	relay_took(&r->b, written);
-	keep_slices(r, g, written);
+	if (g) {
+		written = write_slices(r, g);
+		relay_took(&r->b, written);
+		keep_slices(r, g, written);
+		free(g);
+	}
+	/* Also what there was no memory to gather. */
 	if (!buf_is_empty(&r->b.queue))
 		want_writable(r, true);
-	free(g);
 }
 
 /* Writes from the queue until it is empty or the descriptor blocks. */
