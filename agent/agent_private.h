@@ -176,10 +176,11 @@ void agent_network_free(struct agent *a);
 
 /* ---- agent_routes.c ---- */
 
-/* What @s has edges told, to be freed with route_set_deinit(). Touches nothing else. */
-void agent_routes_build(const struct settings *s, struct route_set *setp);
-/* Takes the routes of a->live. */
-void agent_routes_load(struct agent *a);
+/* What @s has edges told, to be freed with route_set_deinit(). Touches nothing else. 0 or -ENOMEM.
+ */
+NODISCARD int agent_routes_build(const struct settings *s, struct route_set *setp);
+/* Takes the routes of a->live. 0 or -ENOMEM. */
+NODISCARD int agent_routes_load(struct agent *a);
 /* Sends what is due; returns when to call again. */
 uint64_t agent_routes_settle(struct agent *a, uint64_t now_ms);
 void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,

@@ -9,6 +9,7 @@
  * reads the file as it is when its turn comes.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,8 +149,12 @@ static void read_cb(uv_work_t *work)
 		return;
 	if (settings_diff_restart(a->boot, r->settings, keys, sizeof(keys)) > 0)
 		diag_add(&r->diag, DIAG_WARNING, 0, "takes effect after a restart only: %s", keys);
+	if (agent_routes_build(r->settings, &r->routes) < 0) {
+		diag_add(&r->diag, DIAG_ERROR, 0, "routes: %s", strerror(ENOMEM));
+		r->settings = settings_free(r->settings);
+		return;
+	}
 	r->changed = list_changes(a->live, r->settings);
-	agent_routes_build(r->settings, &r->routes);
 }
 
 static void answer_findings(struct reload *r)

@@ -2,11 +2,13 @@
 
 /* Our routes on their way to the edges: settings to sets, calls out, answers to the log. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent_private.h"
 #include "base/compiler.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "ctrl/agent_status.h"
 #include "wire/io_loop.h"
@@ -18,15 +20,6 @@
 #define FIRST_WAIT_MS 200
 
 /* ---- the set ---- */
-
-static void *zeroed_array(size_t n, size_t size)
-{
-	void *p = calloc(n ? n : 1, size);
-
-	if (!p)
-		abort();
-	return p;
-}
 
 static void copy_text(char *out, size_t n_out, const char *text)
 {
@@ -47,15 +40,19 @@ static void fill_route(struct route_entry *out, const struct route_setting *rout
 	copy_text(out->comment, sizeof(out->comment), route->comment);
 }
 
-void agent_routes_build(const struct settings *s, struct route_set *setp)
+int agent_routes_build(const struct settings *s, struct route_set *setp)
 {
 	struct route_set set = {
-		.vnets = zeroed_array(s->n_vnets, sizeof(*set.vnets)),
-		.n_vnets = s->n_vnets,
-		.routes = zeroed_array(s->n_routes, sizeof(*set.routes)),
-		.n_routes = s->n_routes,
+		.vnets = calloc(s->n_vnets + 1, sizeof(*set.vnets)),
+		.routes = calloc(s->n_routes + 1, sizeof(*set.routes)),
 	};
 
+	if (!set.vnets || !set.routes) {
+		route_set_deinit(&set);
+		return err_trace(-ENOMEM);
+	}
+	set.n_vnets = s->n_vnets;
+	set.n_routes = s->n_routes;
 	for (size_t i = 0; i < s->n_vnets; i++) {
 		copy_text(set.vnets[i].name, sizeof(set.vnets[i].name), s->vnets[i].name);
 		copy_text(set.vnets[i].comment, sizeof(set.vnets[i].comment), s->vnets[i].comment);
@@ -64,14 +61,17 @@ void agent_routes_build(const struct settings *s, struct route_set *setp)
 		fill_route(&set.routes[i], &s->routes[i]);
 	route_set_keep_hash(&set);
 	*setp = set;
+	return 0;
 }
 
-void agent_routes_load(struct agent *a)
+int agent_routes_load(struct agent *a)
 {
 	struct route_set set;
+	int r = agent_routes_build(a->live, &set);
 
-	agent_routes_build(a->live, &set);
-	advertise_set_routes(a->routes.advertise, &set);
+	if (r == 0)
+		advertise_set_routes(a->routes.advertise, &set);
+	return r;
 }
 
 /* ---- calls ---- */

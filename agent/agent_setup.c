@@ -273,6 +273,7 @@ static int make_parts(struct agent *a)
 		.identity = &a->identity,
 		.n_uplinks = a->boot->ha_connections,
 	};
+	int r;
 
 	remote_config_init(&a->remote, &a->live->warp_routing, a->live->remote_config);
 	remote_config_watch(&a->remote, remote_config_came, a);
@@ -281,7 +282,9 @@ static int make_parts(struct agent *a)
 	a->dispatch = dispatch_new(a->origins, a->datagrams, &a->remote, a->live);
 	a->supervisor = supervisor_new(&opt, &supervisor_events, a);
 	a->routes.advertise = advertise_new();
-	agent_routes_load(a);
+	r = agent_routes_load(a);
+	if (r < 0)
+		return fail("no memory for the routes", r);
 	agent_network_start(a);
 	agent_set_local_config(a);
 	return AGENT_EXIT_OK;
