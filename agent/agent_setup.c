@@ -152,9 +152,25 @@ static void init_timer(struct agent *a, uv_timer_t *timer)
 	timer->data = a;
 }
 
-static int open_loop(struct agent *a)
+static int take_signals(struct agent *a)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		int r = uv_signal_init(&a->uv, &a->signals[i]);
+
+		if (r < 0)
+			return r;
+		a->signals[i].data = a;
+		r = uv_signal_start(&a->signals[i], signal_cb, numbers[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int open_loop(struct agent *a)
+{
 	int r = uv_loop_init(&a->uv);
 
 	if (r < 0)
@@ -169,11 +185,9 @@ static int open_loop(struct agent *a)
 	init_timer(a, &a->service.ready_timer);
 	init_timer(a, &a->service.watchdog);
 	init_timer(a, &a->service.sweep);
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		uv_signal_init(&a->uv, &a->signals[i]);
-		a->signals[i].data = a;
-		uv_signal_start(&a->signals[i], signal_cb, numbers[i]);
-	}
+	r = take_signals(a);
+	if (r < 0)
+		return fail("signals can't be taken", r);
 	r = io_loop_new(&a->loop, &a->uv, a->boot->buffer_budget_bytes);
 	if (r < 0)
 		return fail("no event loop", r);
@@ -310,7 +324,8 @@ void agent_let_go(struct agent *a)
 {
 	/* They still count, but keep nobody waiting. */
 	for (size_t i = 0; i < ARRAY_SIZE(a->signals); i++)
-		uv_unref((uv_handle_t *)&a->signals[i]);
+		if (a->signals[i].loop)
+			uv_unref((uv_handle_t *)&a->signals[i]);
 	uv_timer_stop(&a->service.ready_timer);
 	uv_timer_stop(&a->service.watchdog);
 	uv_timer_stop(&a->service.sweep);
@@ -325,8 +340,10 @@ void agent_let_go(struct agent *a)
 
 static void close_handles(struct agent *a)
 {
+	/* Those that were never begun have no loop. */
 	for (size_t i = 0; i < ARRAY_SIZE(a->signals); i++)
-		uv_close((uv_handle_t *)&a->signals[i], NULL);
+		if (a->signals[i].loop)
+			uv_close((uv_handle_t *)&a->signals[i], NULL);
 	uv_close((uv_handle_t *)&a->last_timer, NULL);
 	uv_close((uv_handle_t *)&a->service.ready_timer, NULL);
 	uv_close((uv_handle_t *)&a->service.watchdog, NULL);
