@@ -220,12 +220,14 @@ static struct edge *edge_waiting_on(struct advertise *a, uint64_t link, uint64_t
 	return NULL;
 }
 
-static void keep_verdicts(struct edge *e, const struct route_verdict *verdicts, size_t n)
+/* False: no memory; those from before are gone. */
+static bool keep_verdicts(struct edge *e, const struct route_verdict *verdicts, size_t n)
 {
 	free(e->verdicts);
 	e->verdicts = n ? calloc(n, sizeof(*verdicts)) : NULL;
 	if (e->verdicts)
 		memcpy(e->verdicts, verdicts, n * sizeof(*verdicts));
+	return e->verdicts || n == 0;
 }
 
 static void retry_later(struct edge *e, uint32_t random, uint64_t now_ms)
@@ -248,14 +250,13 @@ void advertise_on_answer(struct advertise *a, uint64_t link, uint64_t generation
 	if (!failed && send_all && by_hash) {
 		e->acked_generation = 0;
 	} else if (failed || send_all ||
-		   (n_verdicts != n_entries(a) && !(by_hash && !n_verdicts))) {
+		   (n_verdicts != n_entries(a) && !(by_hash && !n_verdicts)) ||
+		   ((!by_hash || n_verdicts) && !keep_verdicts(e, verdicts, n_verdicts))) {
 		retry_later(e, random, now_ms);
 	} else {
 		e->acked_generation = generation;
 		e->retry_ms = 0;
 		backoff_reset(&e->backoff);
-		if (!by_hash || n_verdicts)
-			keep_verdicts(e, verdicts, n_verdicts);
 	}
 	swap_set(a);
 }
