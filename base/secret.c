@@ -25,13 +25,19 @@ static bool is_systemd_credential(const char *path)
 	return n && strncmp(path, dir, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
 }
 
+static int unreadable(const char *path, int r, struct diag *diag)
+{
+	diag_add(diag, DIAG_ERROR, 0, "%s: can't be read: %s", path, strerror(-r));
+	return r;
+}
+
 static int check_file(int fd, const char *path, size_t *sizep, struct diag *diag)
 {
 	mode_t allowed = is_systemd_credential(path) ? 0740 : 0700;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return unreadable(path, -errno, diag);
 	if (!S_ISREG(st.st_mode)) {
 		diag_add(diag, DIAG_ERROR, 0, "%s: not a regular file; a secret must be in one",
 			 path);
@@ -109,9 +115,8 @@ int secret_read_file(const char *path, struct secret *secretp, struct diag *diag
 		return r;
 	r = read_bytes(fd, &s, size);
 	if (r < 0) {
-		diag_add(diag, DIAG_ERROR, 0, "%s: can't be read: %s", path, strerror(-r));
 		secret_wipe(&s);
-		return r;
+		return unreadable(path, r, diag);
 	}
 	*secretp = s;
 	return 0;
