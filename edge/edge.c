@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "base/clock.h"
@@ -211,10 +212,15 @@ enum edge_exit edge_run(struct edge_settings *settings, const struct edge_source
 	struct diag diag;
 	struct edge edge;
 	uv_loop_t uv;
+	int r;
 
-	if (uv_loop_init(&uv) < 0)
-		return EDGE_EXIT_FAILED;
 	log_setup(settings->log_level, settings->log_format);
+	r = uv_loop_init(&uv);
+	if (r < 0) {
+		log_error("no event loop", log_text("reason", strerror(-r)));
+		edge_settings_free(settings);
+		return EDGE_EXIT_FAILED;
+	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* A limit on file sizes is a write that fails, like a full disk. */
 	(void)signal(SIGXFSZ, SIG_IGN);

@@ -38,10 +38,9 @@ static uint64_t tick_ms(void)
 	return watchdog_ms > 0 && watchdog_ms / 2 < TICK_MS ? (watchdog_ms + 1) / 2 : TICK_MS;
 }
 
-static int start_signals(struct edge *e)
+static int take_signals(struct edge *e)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-	uint64_t every_ms = tick_ms();
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		int r = uv_signal_init(e->uv, &e->signals[i]);
@@ -52,6 +51,18 @@ static int start_signals(struct edge *e)
 		r = uv_signal_start(&e->signals[i], edge_signal_cb, numbers[i]);
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+static int start_signals(struct edge *e, struct diag *diag)
+{
+	uint64_t every_ms = tick_ms();
+	int r = take_signals(e);
+
+	if (r < 0) {
+		diag_add(diag, DIAG_ERROR, 0, "signals can't be taken: %s", strerror(-r));
+		return r;
 	}
 	uv_timer_init(e->uv, &e->timer);
 	e->timer.data = e;
@@ -127,8 +138,10 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 {
 	int r = io_loop_new(&e->io, e->uv, e->boot->buffer_budget_bytes);
 
-	if (r < 0)
+	if (r < 0) {
+		diag_add(diag, DIAG_ERROR, 0, "no event loop: %s", strerror(-r));
 		return EDGE_EXIT_FAILED;
+	}
 	edge_set_budget(e, e->boot);
 	e->registry = registry_new();
 	e->bad_tokens = guesses_new(GUESSERS_MAX);
@@ -141,7 +154,7 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 	if (r == 0)
 		r = open_control(e, diag);
 	if (r == 0)
-		r = start_signals(e);
+		r = start_signals(e, diag);
 	if (r == 0)
 		r = listener_new(&e->listener, e, diag);
 	if (r == CTRL_E_RUNNING || r == -EBUSY)
