@@ -18,6 +18,7 @@
 
 #include "agent/echo_origin.h"
 #include "agent/reply.h"
+#include "agent/shortage.h"
 #include "agent/udp_origin.h"
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -70,6 +71,7 @@ struct datagram_origins {
 	struct mmsghdr messages[BATCH_N];
 	struct iovec iov[BATCH_N];
 	bool told_no_ping;
+	struct shortage shortage;
 	uint8_t *packets; /* BATCH_N of PACKET_MAX; used within one read callback only */
 };
 
@@ -313,6 +315,7 @@ static void refuse(struct flow *f, int r)
 {
 	if (error_of(f, r) == STREAM_ERROR_PING_UNAVAILABLE)
 		say_no_ping(f->origins);
+	shortage_note(&f->origins->shortage, r, f->origins->now_ms());
 	log_flow(f, "target not reached", strerror(-r));
 	reply_refuse(f->req.stream, error_of(f, r));
 	close_fd(f->socket.fd);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 /* Enough to see whose packet an error is about: an ICMP header. */
 #define ERROR_PACKET_MAX 64
@@ -26,6 +27,9 @@ int datagram_socket_open(uint8_t family, int type, int protocol)
 
 	if (fd < 0)
 		return -errno;
+	fd = fd_leave_spare(fd);
+	if (fd < 0)
+		return fd;
 	r = setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &on,
 		       sizeof(on));
 	if (r < 0) {

@@ -17,10 +17,12 @@
 #include <uv.h>
 
 #include "agent/reply.h"
+#include "agent/shortage.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/heap_peak.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -37,6 +39,7 @@ struct origins {
 	struct list flows;
 	size_t n_flows;
 	struct heap_peak peak; /* of them */
+	struct shortage shortage;
 	void (*on_ended)(void *ctx);
 	void *ctx;
 };
@@ -244,7 +247,7 @@ static const struct h2_stream_events dialling_events = {
 static int connect_socket(const struct origin_request *req)
 {
 	const struct ip_addr any = {.family = 0};
-	int fd = tcp_socket_open(&req->target, &any);
+	int fd = fd_leave_spare(tcp_socket_open(&req->target, &any));
 	int r;
 
 	if (fd < 0)
@@ -311,10 +314,12 @@ void origins_open(struct origins *o, const struct origin_request *req)
 		f->dial->fd = r;
 		r = watch_connect(f->dial, o->loop->uv, req->connect_timeout_ms);
 	}
-	if (r < 0)
+	if (r < 0) {
+		shortage_note(&o->shortage, r, io_loop_now_ms(o->loop));
 		refuse(f, stream_error_of_errno(r), strerror(-r));
-	else
-		h2_stream_set_events(req->stream, &dialling_events, f);
+		return;
+	}
+	h2_stream_set_events(req->stream, &dialling_events, f);
 }
 
 /* ---- all flows ---- */

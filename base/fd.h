@@ -8,3 +8,16 @@
  * 1024 is for select(). 0 or -errno.
  */
 int fd_limit_raise(void);
+
+/*
+ * Descriptors for flows leave the last numbers below the limit alone: FD_SPARE of them, a quarter
+ * of a limit that is small. New descriptors get the lowest free number, so that what isn't a flow
+ * (connections to the edge, name lookups, control clients, files) finds some when flows have used
+ * up the rest.
+ */
+#define FD_SPARE 128
+
+/* @fd, new and for a flow; or -EMFILE, and it is closed, if it is one of the spare. <0 stays. */
+int fd_leave_spare(int fd);
+/* 0: the next one isn't of the spare; else -EMFILE or what open() would say. @any is open. */
+int fd_check_spare(int any);

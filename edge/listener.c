@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "edge/connection.h"
@@ -140,6 +141,18 @@ static void hold_off(struct listener *l)
 		uv_poll_stop(&l->sockets[i].poll);
 }
 
+/* A descriptor or -errno. A newcomer waits rather than take what the control socket needs. */
+static int accept_fd(int listen_fd)
+{
+	int r = fd_check_spare(listen_fd);
+	int fd;
+
+	if (r < 0)
+		return r;
+	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* True when there may be more to accept. */
 static bool accept_one(struct listener *l, int listen_fd)
 {
@@ -150,19 +163,18 @@ static bool accept_one(struct listener *l, int listen_fd)
 		hold_off(l);
 		return false;
 	}
-	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept_fd(listen_fd);
 	if (fd >= 0) {
 		l->rate.n++;
 		welcome(l, fd);
 		return true;
 	}
-	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		log_error("can't accept: new connections wait",
-			  log_text("reason", strerror(errno)));
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
+		log_error("can't accept: new connections wait", log_text("reason", strerror(-fd)));
 		hold_off(l);
 		return false;
 	}
-	return errno == ECONNABORTED || errno == EINTR;
+	return fd == -ECONNABORTED || fd == -EINTR;
 }
 
 static void listener_poll_cb(uv_poll_t *poll, int status, int events UNUSED)

@@ -463,6 +463,31 @@ static void no_descriptor_is_a_limit(void **state UNUSED)
 	world_deinit(&w);
 }
 
+static void flows_leave_spare_descriptors(void **state UNUSED)
+{
+	struct rlimit before, low;
+	static struct world w;
+	struct flow *f;
+	int lowest;
+
+	world_init(&w);
+	TURN_UNTIL(&w, h2_session_can_open(w.edge));
+	lowest = dup(w.target);
+	assert_true(lowest > 3);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = (rlim_t)lowest + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	f = ask(&w);
+	assert_int_equal(dup(w.target), lowest);
+	close(lowest);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_string_equal(f->status, "503");
+	assert_string_equal(f->error, "limit");
+	world_deinit(&w);
+}
+
 static void a_lost_link_ends_its_flows(void **state UNUSED)
 {
 	static struct world w;
@@ -501,6 +526,7 @@ int main(void)
 		cmocka_unit_test(idle_dns_ends_sooner),
 		cmocka_unit_test(the_limit_of_flows),
 		cmocka_unit_test(no_descriptor_is_a_limit),
+		cmocka_unit_test(flows_leave_spare_descriptors),
 		cmocka_unit_test(a_lost_link_ends_its_flows),
 		cmocka_unit_test(end_all_is_in_order),
 	};

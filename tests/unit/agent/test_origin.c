@@ -401,6 +401,33 @@ static void test_no_descriptors(void **state)
 	free(r);
 }
 
+/* Streams leave some for control clients and new connections to the edge. */
+static void test_spare_descriptors(void **state)
+{
+	struct rlimit old, low;
+	struct world w;
+	struct request *r;
+	int lowest;
+
+	(void)state;
+	open_world(&w);
+	lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(lowest > 3);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = (struct rlimit){.rlim_cur = (rlim_t)lowest + 1, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	r = ask(&w, "x", false);
+	run_until(&w, &r->closed);
+	assert_string_equal(r->status, "503");
+	assert_string_equal(r->error, "limit");
+	assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), lowest);
+	close(lowest);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close_world(&w);
+	free(r);
+}
+
 static void test_abort_all(void **state)
 {
 	struct world w;
@@ -429,7 +456,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_early_bytes),    cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_flow_limit),     cmocka_unit_test(test_reset_while_dialling),
-		cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_abort_all),
+		cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_spare_descriptors),
+		cmocka_unit_test(test_abort_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/health.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
@@ -259,6 +261,44 @@ static void test_close_fd(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
+/* Leaves @n descriptors from @lowest on; a quarter of so small a limit is spare. */
+static void limit_descriptors(int lowest, int n)
+{
+	struct rlimit low;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &low), 0);
+	low.rlim_cur = (rlim_t)(lowest + n);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+}
+
+/* The lowest free number is the next one: it decides. */
+static void test_spare_descriptors(void **state)
+{
+	int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct rlimit old;
+	int fd;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(fd_leave_spare(lowest), lowest);
+	assert_int_equal(fd_check_spare(lowest), 0);
+	/* lowest is not spare: 3/4 of the limit are more than it. */
+	limit_descriptors(lowest, lowest / 3 + 2);
+	assert_int_equal(fd_leave_spare(lowest), lowest);
+	limit_descriptors(lowest, 2);
+	assert_int_equal(fd_check_spare(lowest), -EMFILE);
+	assert_int_equal(fcntl(lowest, F_GETFD), FD_CLOEXEC);
+	fd = fcntl(lowest, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(fd, lowest + 1);
+	assert_int_equal(fd_leave_spare(fd), -EMFILE);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	limit_descriptors(lowest, 1);
+	assert_int_equal(fd_check_spare(lowest), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(fd_leave_spare(-ENOENT), -ENOENT);
+	close_fd(lowest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_printable),
 		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_close_fd),
+		cmocka_unit_test(test_spare_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
