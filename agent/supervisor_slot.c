@@ -197,9 +197,6 @@ static void link_closed(void *ctx, struct edge_link *el, enum link_end why, cons
 
 	(void)why;
 	drop_link(slot, el);
-	/* It never got as far as a registration: the address is worth less than others. */
-	if (id == slot->uplink.current && slot->uplink.state < UPLINK_STATE_REGISTERED)
-		supervisor_address_failed(slot->supervisor, edge_link_address(el));
 	uplink_on_closed(&slot->uplink, id, reason, now_of(slot));
 	supervisor_poke(slot->supervisor);
 }
@@ -340,6 +337,14 @@ static void note_state(void *ctx, enum uplink_state from, enum uplink_state to)
 			  log_text("state", uplink_state_name(to)));
 }
 
+/* It never got as far as a registration: the address is worth less than others. */
+static void note_try_failed(void *ctx)
+{
+	struct slot *slot = ctx;
+
+	supervisor_address_failed(slot->supervisor, &slot->edge);
+}
+
 static void note_unauthorized(void *ctx, const char *cause)
 {
 	struct slot *slot = ctx;
@@ -356,6 +361,7 @@ static const struct uplink_ops ops = {
 	.link_is_idle = link_is_idle,
 	.random = draw_random,
 	.on_state = note_state,
+	.on_try_failed = note_try_failed,
 	.on_unauthorized = note_unauthorized,
 };
 

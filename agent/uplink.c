@@ -210,6 +210,8 @@ static void fail(struct uplink *u, const char *reason, uint64_t now_ms)
 	if (l)
 		close_link(u, l, reason);
 	u->other_address = u->state != UPLINK_STATE_REGISTERED;
+	if (u->state >= UPLINK_STATE_DIALLING && u->state < UPLINK_STATE_REGISTERED)
+		u->ops->on_try_failed(u->ctx);
 	u->told_to_wait = false;
 	wait_and_retry(u, &usual_policy, 0, now_ms);
 }

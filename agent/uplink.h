@@ -95,6 +95,9 @@ struct uplink_ops {
 	uint32_t (*random)(void *ctx);
 	/* After each change; the machine's fields are up to date. */
 	void (*on_state)(void *ctx, enum uplink_state from, enum uplink_state to);
+	/* The try at the address last dialled has failed, before it was registered: not by the
+	 * edge's refusal, nor by what happened to this host. */
+	void (*on_try_failed)(void *ctx);
 	/* The edge refused our credentials; the machine goes on trying. */
 	void (*on_unauthorized)(void *ctx, const char *cause);
 };

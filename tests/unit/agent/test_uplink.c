@@ -29,6 +29,7 @@ struct world {
 	uint32_t closed; /* id of the last close */
 	unsigned int n_closed;
 	uint32_t busy; /* bit per id: streams are running */
+	unsigned int n_tries_failed;
 	unsigned int n_unauthorized;
 	unsigned int n_states;
 };
@@ -90,6 +91,11 @@ static void world_state(void *ctx, enum uplink_state from, enum uplink_state to)
 	w->n_states++;
 }
 
+static void world_try_failed(void *ctx)
+{
+	((struct world *)ctx)->n_tries_failed++;
+}
+
 static void world_unauthorized(void *ctx, const char *cause)
 {
 	assert_non_null(strstr(cause, "Unauthorized"));
@@ -104,6 +110,7 @@ static const struct uplink_ops world_ops = {
 	.link_is_idle = world_is_idle,
 	.random = world_random,
 	.on_state = world_state,
+	.on_try_failed = world_try_failed,
 	.on_unauthorized = world_unauthorized,
 };
 
@@ -194,6 +201,7 @@ static void test_backoff_bounds(void **state)
 		assert_int_equal(delay_of(&w), ceilings[i]);
 		retry(&w);
 		assert_true(w.other);
+		assert_int_equal(w.n_tries_failed, i + 1);
 	}
 	w.random = 0;
 	uplink_on_closed(&w.u, w.u.current, "refused", w.now_ms);
@@ -234,6 +242,7 @@ static void test_dial_fails_at_once(void **state)
 	uplink_start(&w.u, w.now_ms);
 	assert_int_equal(delay_of(&w), 200);
 	assert_string_equal(w.u.last_error, "Too many open files");
+	assert_int_equal(w.n_tries_failed, 0);
 	retry(&w);
 	assert_int_equal(delay_of(&w), 400);
 	w.dial_result = 0;
@@ -268,6 +277,7 @@ static void test_set_up_deadlines(void **state)
 	pass(&w, RPC_MS + 1000);
 	assert_int_equal(w.u.state, UPLINK_STATE_BACKOFF);
 	assert_int_equal(w.n_closed, 3);
+	assert_int_equal(w.n_tries_failed, 3);
 }
 
 struct refusal {
@@ -307,6 +317,7 @@ static void test_refusals(void **state)
 		assert_int_equal(w.closed, w.dialled);
 		assert_int_equal(w.n_unauthorized, c->n_unauthorized);
 		assert_string_equal(w.u.last_error, c->cause);
+		assert_int_equal(w.n_tries_failed, 0);
 		retry(&w);
 		assert_int_equal(w.other, c->other);
 	}
@@ -364,6 +375,7 @@ static void test_control_end(void **state)
 	uplink_on_control_end(&w.u, w.u.current, "rpc exception: no", w.now_ms);
 	assert_int_equal(w.closed, w.dialled);
 	assert_string_equal(w.u.last_error, "rpc exception: no");
+	assert_int_equal(w.n_tries_failed, 1);
 	retry(&w);
 	register_current(&w);
 	w.busy = UINT32_MAX;
@@ -371,6 +383,7 @@ static void test_control_end(void **state)
 	assert_int_equal(w.closed, w.dialled);
 	assert_int_equal(w.u.state, UPLINK_STATE_BACKOFF);
 	assert_false(uplink_is_registered(&w.u));
+	assert_int_equal(w.n_tries_failed, 1);
 }
 
 static void test_stale_events(void **state)
@@ -462,6 +475,7 @@ static void test_goaway_during_set_up(void **state)
 	to_registering(&w);
 	uplink_on_goaway(&w.u, w.u.current, w.now_ms);
 	assert_int_equal(w.n_closed, 1);
+	assert_int_equal(w.n_tries_failed, 1);
 	assert_int_equal(w.u.state, UPLINK_STATE_BACKOFF);
 }
 
@@ -606,6 +620,7 @@ static void test_address_gone_replaces_at_once(void **state)
 	assert_int_equal(w.n_dials, 2);
 	uplink_on_address_gone(&w.u, w.u.current, "gone", w.now_ms);
 	assert_int_equal(w.n_dials, 3);
+	assert_int_equal(w.n_tries_failed, 0);
 	register_current(&w);
 }
 

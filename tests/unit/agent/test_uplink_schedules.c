@@ -158,6 +158,14 @@ static void world_state(void *ctx, enum uplink_state from, enum uplink_state to)
 		check_backoff(w, w->u.deadline_ms - w->now_ms);
 }
 
+static void world_try_failed(void *ctx)
+{
+	struct world *w = ctx;
+
+	DICE_CHECK(w->u.state >= UPLINK_STATE_DIALLING && w->u.state < UPLINK_STATE_REGISTERED);
+	DICE_CHECK(!w->stop_ms);
+}
+
 static void world_unauthorized(void *ctx, const char *cause)
 {
 	struct world *w = ctx;
@@ -173,6 +181,7 @@ static const struct uplink_ops world_ops = {
 	.link_is_idle = world_is_idle,
 	.random = world_random,
 	.on_state = world_state,
+	.on_try_failed = world_try_failed,
 	.on_unauthorized = world_unauthorized,
 };
 
