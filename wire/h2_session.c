@@ -179,6 +179,13 @@ static bool peer_failed(const struct h2_session *s)
 	       !nghttp2_session_want_read(s->ng);
 }
 
+/* The library's words for it would have the reader look for a client. */
+static const char *feed_error_text(int r)
+{
+	return r == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "the peer doesn't speak HTTP/2"
+						 : nghttp2_strerror(r);
+}
+
 int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t n)
 {
 	ssize_t r;
@@ -195,7 +202,7 @@ int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t n)
 	if (r < 0) {
 		if (s->error_text[0] == '\0')
 			snprintf(s->error_text, sizeof(s->error_text), "%s",
-				 nghttp2_strerror((int)r));
+				 feed_error_text((int)r));
 		return H2_E_PEER;
 	}
 	return peer_failed(s) ? H2_E_PEER : H2_OK;
