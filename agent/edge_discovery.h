@@ -46,25 +46,48 @@ bool edge_address_equal(const struct edge_address *a, const struct edge_address 
 /* The edge, not the proxy: "10.0.0.1:7844" or "edge.example:7844". Returns @out. */
 const char *edge_address_format(const struct edge_address *a, char out[EDGE_ADDRESS_TEXT_MAX]);
 
-/* ---- pool: pure ---- */
+/*
+ * ---- pool: pure ----
+ *
+ * A failure is held against an address until it works again, or for EDGE_FAILURE_MS. Meanwhile it
+ * is also held against its address family, if nothing of that family has worked since: where the
+ * network swallows IPv6, one try shows it for all of the edge's IPv6 addresses.
+ */
+#define EDGE_FAILURE_MS (5 * 60 * 1000)
+
+/*
+ * For TCP to stand at an address that nothing is held against, if there are some of the other
+ * family. On a path that works it is enough for a SYN and its repetition after 1 s; who needs more
+ * has as long as ever the second time.
+ */
+#define EDGE_FIRST_CONNECT_MS 2500
+
 struct edge_pool {
 	struct edge_address addrs[EDGE_ADDRESSES_MAX];
 	uint16_t n_users[EDGE_ADDRESSES_MAX];	/* uplinks that dial or use it */
-	uint64_t failed_ms[EDGE_ADDRESSES_MAX]; /* last failure to connect; 0: none */
+	uint64_t failed_ms[EDGE_ADDRESSES_MAX]; /* last failure to register; 0: none */
+	uint64_t worked_ms[EDGE_ADDRESSES_MAX]; /* last registration; 0: none */
 	size_t n;
 };
 
 /* Replaces the addresses (at most EDGE_ADDRESSES_MAX); what stays keeps its users and failures. */
 void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t n);
 /*
- * The address with the fewest users, among those the one whose failure is
- * longest ago (never failed first), then by @random; @avoid (NULL: none) only when
- * there is no other. Its index, or -1 when empty. The taker counts as a user.
+ * By these, in this order: another one than @avoid (NULL: none), one that nothing is held against,
+ * a family that nothing is held against, the fewest users, the longest time since the failure
+ * (never failed first), @random. Its index, or -1 when empty. The taker counts as a user.
  */
-int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random);
-/* These two ignore an address that isn't in the pool any more. */
+int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random,
+		   uint64_t now_ms);
+/* How long TCP to address @at may take; 0: as long as the protocol's deadline (wire/proto.h). */
+uint32_t edge_pool_connect_ms(const struct edge_pool *p, size_t at, uint64_t now_ms);
+/* The host's network changed: what failed may work now. */
+void edge_pool_forgive(struct edge_pool *p);
+/* These ignore an address that isn't in the pool any more. */
 void edge_pool_release(struct edge_pool *p, const struct edge_address *address);
 void edge_pool_mark_failed(struct edge_pool *p, const struct edge_address *address,
+			   uint64_t now_ms);
+void edge_pool_mark_worked(struct edge_pool *p, const struct edge_address *address,
 			   uint64_t now_ms);
 
 /* ---- discovery: asks the resolver ---- */

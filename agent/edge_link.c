@@ -346,6 +346,7 @@ static int dial(struct edge_link *el, const struct edge_link_options *opt)
 		.peer = a->ep,
 		.bind = opt->bind,
 		.server_name = a->server_name,
+		.connect_ms = opt->connect_ms,
 	};
 
 	if (a->proxy.ip.family) {

@@ -58,6 +58,7 @@ struct edge_link_options {
 	struct tls_context *tls;
 	struct ip_addr bind;		/* family 0: any */
 	const struct edge_proxy *proxy; /* of addresses that have one; NULL: they have none */
+	uint32_t connect_ms;		/* for TCP to stand; 0: TCP_CONNECT_MS */
 	uint32_t max_frame_bytes;	/* that the edge may send once it is known to be adit's */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/edge_discovery.h"
+#include "base/compiler.h"
 
 bool edge_address_equal(const struct edge_address *a, const struct edge_address *b)
 {
@@ -42,40 +43,97 @@ void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t
 		p->addrs[i] = addrs[i];
 		p->n_users[i] = was < 0 ? 0 : old.n_users[was];
 		p->failed_ms[i] = was < 0 ? 0 : old.failed_ms[was];
+		p->worked_ms[i] = was < 0 ? 0 : old.worked_ms[was];
 	}
 }
 
-/* <0: @a is the better choice, 0: equally good. */
-static int compare(const struct edge_pool *p, size_t a, size_t b, int avoid)
-{
-	bool avoid_a = (int)a == avoid;
-	bool avoid_b = (int)b == avoid;
+/* ---- what is held against whom ---- */
 
-	if (avoid_a != avoid_b)
-		return avoid_a ? 1 : -1;
-	if (p->n_users[a] != p->n_users[b])
-		return p->n_users[a] < p->n_users[b] ? -1 : 1;
-	if (p->failed_ms[a] != p->failed_ms[b])
-		return p->failed_ms[a] < p->failed_ms[b] ? -1 : 1;
+static bool is_held(uint64_t failed_ms, uint64_t now_ms)
+{
+	return failed_ms && now_ms < failed_ms + EDGE_FAILURE_MS;
+}
+
+/* Of where TCP goes. */
+static uint8_t family_of(const struct edge_address *a)
+{
+	return a->proxy.ip.family ? a->proxy.ip.family : a->ep.ip.family;
+}
+
+static bool is_family_held(const struct edge_pool *p, uint8_t family, uint64_t now_ms)
+{
+	uint64_t failed_ms = 0, worked_ms = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (family_of(&p->addrs[i]) != family)
+			continue;
+		failed_ms = p->failed_ms[i] > failed_ms ? p->failed_ms[i] : failed_ms;
+		worked_ms = p->worked_ms[i] > worked_ms ? p->worked_ms[i] : worked_ms;
+	}
+	return failed_ms > worked_ms && is_held(failed_ms, now_ms);
+}
+
+uint32_t edge_pool_connect_ms(const struct edge_pool *p, size_t at, uint64_t now_ms)
+{
+	uint8_t family = family_of(&p->addrs[at]);
+
+	/* A proxy needs time for its own connect. */
+	if (p->addrs[at].proxy.ip.family || is_held(p->failed_ms[at], now_ms))
+		return 0;
+	for (size_t i = 0; i < p->n; i++) {
+		if (family_of(&p->addrs[i]) != family)
+			return EDGE_FIRST_CONNECT_MS;
+	}
 	return 0;
 }
 
-int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random)
+/* ---- the choice ---- */
+
+/* What counts for an address, the weightiest first; less is better. */
+struct rank {
+	uint64_t by[5];
+};
+
+static struct rank rank_of(const struct edge_pool *p, size_t i, int avoided, uint64_t now_ms)
 {
-	size_t best[EDGE_ADDRESSES_MAX];
+	return (struct rank){{
+		(int)i == avoided,
+		is_held(p->failed_ms[i], now_ms),
+		is_family_held(p, family_of(&p->addrs[i]), now_ms),
+		p->n_users[i],
+		p->failed_ms[i],
+	}};
+}
+
+static int compare(const struct rank *a, const struct rank *b)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(a->by); i++) {
+		if (a->by[i] != b->by[i])
+			return a->by[i] < b->by[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random,
+		   uint64_t now_ms)
+{
 	int avoided = avoid ? find(p, avoid) : -1;
+	size_t best[EDGE_ADDRESSES_MAX];
+	struct rank lowest = {{0}};
 	size_t n_best = 0;
 	size_t taken;
 
 	if (p->n == 0)
 		return -1;
 	for (size_t i = 0; i < p->n; i++) {
-		int order = n_best ? compare(p, i, best[0], avoided) : -1;
+		struct rank rank = rank_of(p, i, avoided, now_ms);
+		int order = n_best ? compare(&rank, &lowest) : -1;
 
 		if (order > 0)
 			continue;
 		if (order < 0)
 			n_best = 0;
+		lowest = rank;
 		best[n_best++] = i;
 	}
 	taken = best[random % n_best];
@@ -98,4 +156,19 @@ void edge_pool_mark_failed(struct edge_pool *p, const struct edge_address *addre
 
 	if (at >= 0)
 		p->failed_ms[at] = now_ms;
+}
+
+void edge_pool_mark_worked(struct edge_pool *p, const struct edge_address *address, uint64_t now_ms)
+{
+	int at = find(p, address);
+
+	if (at < 0)
+		return;
+	p->failed_ms[at] = 0;
+	p->worked_ms[at] = now_ms;
+}
+
+void edge_pool_forgive(struct edge_pool *p)
+{
+	memset(p->failed_ms, 0, sizeof(p->failed_ms));
 }

@@ -64,6 +64,7 @@ void supervisor_network_changed(struct supervisor *s, struct supervisor_recheck 
 		return;
 	if (s->discover_ms != UINT64_MAX)
 		s->discover_ms = now_ms;
+	edge_pool_forgive(&s->pool);
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		check_slot(&s->slots[i], out, now_ms);
 	supervisor_poke(s);

@@ -117,6 +117,7 @@ static void link_registered(void *ctx, struct edge_link *el,
 
 	if (details) {
 		log_registered(slot, el, details);
+		edge_pool_mark_worked(&slot->supervisor->pool, edge_link_address(el), now_of(slot));
 		uplink_on_registered(&slot->uplink, id, now_of(slot));
 		if (uplink_serving_link(&slot->uplink) == id)
 			drop_adverts_of_others(slot, el);
@@ -220,7 +221,8 @@ static int dial(void *ctx, uint32_t id, bool other)
 	struct slot *slot = ctx;
 	struct supervisor *s = slot->supervisor;
 	const struct edge_address *avoid = other && slot->has_edge ? &slot->edge : NULL;
-	int at = edge_pool_take(&s->pool, avoid, random_u32());
+	int at = edge_pool_take(&s->pool, avoid, random_u32(), now_of(slot));
+	struct edge_link_options opt = s->opt.link;
 	struct edge_link *el;
 	int r;
 
@@ -228,7 +230,8 @@ static int dial(void *ctx, uint32_t id, bool other)
 		return UPLINK_E_NO_ADDRESS;
 	slot->edge = s->pool.addrs[at];
 	slot->has_edge = true;
-	r = edge_link_dial(&el, &s->opt.link, &s->pool.addrs[at], id, &link_events, slot);
+	opt.connect_ms = edge_pool_connect_ms(&s->pool, (size_t)at, now_of(slot));
+	r = edge_link_dial(&el, &opt, &s->pool.addrs[at], id, &link_events, slot);
 	if (r < 0) {
 		edge_pool_release(&s->pool, &slot->edge);
 		return r;

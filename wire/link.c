@@ -393,7 +393,8 @@ int link_dial(struct link **linkp, struct io_loop *loop, struct tls_context *tls
 		return err_trace(r);
 	}
 	l->state = LINK_STATE_DIALLING;
-	l->phase_deadline_ms = io_loop_now_ms(loop) + TCP_CONNECT_MS;
+	l->phase_deadline_ms =
+		io_loop_now_ms(loop) + (opt->connect_ms ? opt->connect_ms : TCP_CONNECT_MS);
 	r = tcp_socket_connect(fd, &opt->peer);
 	if (r == 0 || r == -EINPROGRESS) {
 		(void)tcp_socket_local(fd, &l->local);

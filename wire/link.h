@@ -72,6 +72,7 @@ struct link_dial_options {
 	struct ip_addr bind;			/* family 0: any */
 	const char *server_name;		/* SNI and verified name; copied */
 	const struct proxy_dial_options *proxy; /* NULL: none; copied */
+	uint32_t connect_ms;			/* for DIALLING; 0: TCP_CONNECT_MS */
 };
 
 /* Starts to dial. Failure after the return comes as on_closed. 0 or -errno. */

@@ -69,6 +69,7 @@ struct edge_link {
 	uint32_t id;
 	unsigned int index; /* of its uplink */
 	unsigned int edge;
+	uint32_t connect_ms;
 	enum control_step step;
 	bool superseded; /* a younger link of its index has registered */
 	bool goaway;	 /* was sent */
@@ -259,7 +260,7 @@ static inline void free_link(struct edge_link *el)
 	free(el);
 }
 
-int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt UNUSED,
+int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt,
 		   const struct edge_address *address, uint32_t id,
 		   const struct edge_link_events *events, void *ctx)
 {
@@ -280,6 +281,7 @@ int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt U
 	el->id = id;
 	el->index = slot->index;
 	el->edge = address->ep.port - 1;
+	el->connect_ms = opt->connect_ms;
 	el->local = (struct ip_addr){.family = AF_INET, .bytes = {127, (uint8_t)el->index}};
 	memcpy(el->local.bytes + 2, &id, 2);
 	el->rpc_ms = UINT64_MAX;

@@ -274,6 +274,67 @@ static void all_without_return(void **state UNUSED)
 	all_fail_and_are_looked_up(STEP_REGISTERING);
 }
 
+/* IPv6 is swallowed: links there end when their time for TCP is over. */
+static void fail_v6(uint64_t *longest_ms)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &sim.links) {
+		struct edge_link *el = list_entry(pos, struct edge_link, of_world);
+
+		if (!el->events || el->address.ep.ip.family != AF_INET6)
+			continue;
+		*longest_ms = el->connect_ms > *longest_ms ? el->connect_ms : *longest_ms;
+		assert_int_not_equal(el->connect_ms, 0);
+		list_remove(&el->node);
+		el->events->on_closed(el->ctx, el, LINK_END_TIMEOUT,
+				      "no answer to the TCP connect");
+		free_link(el);
+	}
+	sim.now_ms += *longest_ms;
+	turn();
+}
+
+/* Each connection loses one short time to it at the most, and none comes back to it soon. */
+static void a_family_that_is_swallowed_is_given_up(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, true), address_of(1, true),
+				       address_of(2, false), address_of(3, false)};
+	struct dice dice = {0};
+	uint64_t longest_ms = 0;
+	struct list *pos, *tmp;
+
+	begin(&dice, addrs, ARRAY_SIZE(addrs));
+	assert_int_equal(count_on(0) + count_on(1), 2);
+	fail_v6(&longest_ms);
+	assert_int_equal(longest_ms, EDGE_FIRST_CONNECT_MS);
+	for (unsigned int i = 0; i < TURNS_MAX && supervisor_n_registered(S) < N_UPLINKS; i++) {
+		answer_all(STEP_DIALLING, 2);
+		answer_all(STEP_DIALLING, 3);
+		assert_int_equal(count_on(0) + count_on(1), 0);
+		if (supervisor_n_registered(S) < N_UPLINKS)
+			pass();
+	}
+	assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+	/* All are lost: they come back where it works. */
+	list_for_each_safe (pos, tmp, &sim.links) {
+		struct edge_link *el = list_entry(pos, struct edge_link, of_world);
+
+		list_remove(&el->node);
+		el->events->on_closed(el->ctx, el, LINK_END_PEER_CLOSED, "connection reset");
+		free_link(el);
+	}
+	turn();
+	for (unsigned int i = 0; i < TURNS_MAX && supervisor_n_registered(S) < N_UPLINKS; i++) {
+		pass();
+		assert_int_equal(count_on(0) + count_on(1), 0);
+		answer_all(STEP_DIALLING, 2);
+		answer_all(STEP_DIALLING, 3);
+	}
+	assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +342,7 @@ int main(void)
 		cmocka_unit_test(no_return_is_the_address_s_fault),
 		cmocka_unit_test(all_without_control_stream),
 		cmocka_unit_test(all_without_return),
+		cmocka_unit_test(a_family_that_is_swallowed_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 /* Links as they should be used, and the ways in which they end. */
 
 #include "link_world.h"
+#include "wire/proto.h"
 
 #include "wire/h2_private.h"
 
@@ -376,6 +377,24 @@ static void each_phase_of_the_set_up_has_its_deadline(void **state UNUSED)
 	world_deinit(&w);
 }
 
+/* Its own time for TCP; TLS has the usual one then. */
+static void the_time_for_tcp_is_the_owners(void **state UNUSED)
+{
+	static struct world w;
+	struct link_dial_options opt = {.server_name = "localhost", .connect_ms = 2500};
+	uint64_t begun_ms = clock_boot_ms();
+
+	world_init(&w);
+	opt.peer = w.address;
+	assert_int_equal(link_dial(&w.a.link, w.io, w.dialler, &opt, &end_events, &w.a), 0);
+	assert_true(w.a.link->phase_deadline_ms >= begun_ms + 2500);
+	assert_true(w.a.link->phase_deadline_ms <= clock_boot_ms() + 2500);
+	TURN_UNTIL(&w, w.a.link->state != LINK_STATE_DIALLING);
+	assert_true(w.a.link->phase_deadline_ms >= begun_ms + TLS_HANDSHAKE_MS);
+	TURN_UNTIL(&w, w.a.ready);
+	world_deinit(&w);
+}
+
 static void a_ready_link_has_no_deadline(void **state UNUSED)
 {
 	static struct world w;
@@ -524,6 +543,7 @@ int main(void)
 		cmocka_unit_test(a_dialler_without_tls_is_told),
 		cmocka_unit_test(a_peer_that_leaves_the_handshake_is_told),
 		cmocka_unit_test(each_phase_of_the_set_up_has_its_deadline),
+		cmocka_unit_test(the_time_for_tcp_is_the_owners),
 		cmocka_unit_test(a_ready_link_has_no_deadline),
 		cmocka_unit_test(a_link_over_the_budget_is_refused),
 		cmocka_unit_test(the_smallest_window_is_better_than_none),
