@@ -56,11 +56,12 @@ const char *edge_address_format(const struct edge_address *a, char out[EDGE_ADDR
 #define EDGE_FAILURE_MS (5 * 60 * 1000)
 
 /*
- * For TCP to stand at an address that nothing is held against, if there are some of the other
- * family. On a path that works it is enough for a SYN and its repetition after 1 s; who needs more
- * has as long as ever the second time.
+ * For TCP to stand, if there are addresses of the other family: at one that nothing is held
+ * against, and at one of a family that doesn't work where the other one has worked. On a path that
+ * is well it is enough for a SYN and its repetition after 1 s; where nothing has worked yet, the
+ * second try has as long as ever.
  */
-#define EDGE_FIRST_CONNECT_MS 2500
+#define EDGE_HASTY_CONNECT_MS 2500
 
 struct edge_pool {
 	struct edge_address addrs[EDGE_ADDRESSES_MAX];

@@ -76,15 +76,22 @@ static bool is_family_held(const struct edge_pool *p, uint8_t family, uint64_t n
 uint32_t edge_pool_connect_ms(const struct edge_pool *p, size_t at, uint64_t now_ms)
 {
 	uint8_t family = family_of(&p->addrs[at]);
+	bool has_other = false, other_works = false;
 
 	/* A proxy needs time for its own connect. */
-	if (p->addrs[at].proxy.ip.family || is_held(p->failed_ms[at], now_ms))
+	if (p->addrs[at].proxy.ip.family)
 		return 0;
 	for (size_t i = 0; i < p->n; i++) {
-		if (family_of(&p->addrs[i]) != family)
-			return EDGE_FIRST_CONNECT_MS;
+		if (family_of(&p->addrs[i]) == family)
+			continue;
+		has_other = true;
+		other_works |= p->worked_ms[i] > 0;
 	}
-	return 0;
+	if (!has_other)
+		return 0;
+	if (is_held(p->failed_ms[at], now_ms))
+		return other_works && is_family_held(p, family, now_ms) ? EDGE_HASTY_CONNECT_MS : 0;
+	return EDGE_HASTY_CONNECT_MS;
 }
 
 /* ---- the choice ---- */

@@ -10,6 +10,7 @@ import os
 import subprocess
 
 AGENT_IP, EDGE_IP = "10.116.1.2", "10.116.2.2"
+AGENT_IP6, EDGE_IP6 = "fd00:116:1::2", "fd00:116:2::2"
 _count = itertools.count()
 
 
@@ -61,15 +62,27 @@ class Path:
             ip(name, "link", "set", device, "up")
         ip(end, "route", "add", "default", "via", gateway)
 
+    def add_ipv6(self):
+        subprocess.run(self.prefix("router") + ["sh", "-c",
+                       "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"], check=True)
+        for role, address in (("agent", AGENT_IP6), ("edge", EDGE_IP6)):
+            end, gateway = self.names[role], address[:-1] + "1"
+            for name, device, own in ((self.names["router"], role, gateway), (end, "wan", address)):
+                ip(name, "addr", "add", f"{own}/64", "dev", device, "nodad")
+            ip(end, "route", "add", "default", "via", gateway)
+
     def prefix(self, role):
         """What to put before a command to run it there."""
         return enter(self.names[role])
 
     def lose(self, towards):
-        """From now on packets to @towards ("agent" or "edge") are dropped."""
-        address = AGENT_IP if towards == "agent" else EDGE_IP
-        ip(self.names["router"], "route", "add", "blackhole", f"{address}/32")
+        """From now on packets to @towards ("agent" or "edge", or an address) are dropped."""
+        self._black_hole("add", towards)
 
     def heal(self, towards):
-        address = AGENT_IP if towards == "agent" else EDGE_IP
-        ip(self.names["router"], "route", "del", "blackhole", f"{address}/32")
+        self._black_hole("del", towards)
+
+    def _black_hole(self, verb, towards):
+        address = {"agent": AGENT_IP, "edge": EDGE_IP}.get(towards, towards)
+        ip(self.names["router"], "route", verb, "blackhole",
+           f"{address}/{128 if ':' in address else 32}")

@@ -169,20 +169,25 @@ static void test_family_is_swallowed(void **state)
 	assert_int_equal(edge_pool_take(&p, NULL, 0, 2 * NOW), 1);
 }
 
-static void test_first_connect_is_short(void **state)
+static void test_hasty_connects(void **state)
 {
 	struct edge_pool p = mixed_pool();
 	struct edge_pool v4 = pool_of(2);
 
 	(void)state;
 	for (size_t i = 0; i < p.n; i++)
-		assert_int_equal(edge_pool_connect_ms(&p, i, NOW), EDGE_FIRST_CONNECT_MS);
+		assert_int_equal(edge_pool_connect_ms(&p, i, NOW), EDGE_HASTY_CONNECT_MS);
 	edge_pool_mark_failed(&p, &p.addrs[0], NOW);
 	/* The second time it has as long as it needs; the others are still untried. */
 	assert_int_equal(edge_pool_connect_ms(&p, 0, NOW), 0);
-	assert_int_equal(edge_pool_connect_ms(&p, 1, NOW), EDGE_FIRST_CONNECT_MS);
-	assert_int_equal(edge_pool_connect_ms(&p, 2, NOW), EDGE_FIRST_CONNECT_MS);
-	assert_int_equal(edge_pool_connect_ms(&p, 0, NOW + EDGE_FAILURE_MS), EDGE_FIRST_CONNECT_MS);
+	assert_int_equal(edge_pool_connect_ms(&p, 1, NOW), EDGE_HASTY_CONNECT_MS);
+	assert_int_equal(edge_pool_connect_ms(&p, 2, NOW), EDGE_HASTY_CONNECT_MS);
+	assert_int_equal(edge_pool_connect_ms(&p, 0, NOW + EDGE_FAILURE_MS), EDGE_HASTY_CONNECT_MS);
+	/* Unless the other family is known to work: a dead one never costs more. */
+	edge_pool_mark_worked(&p, &p.addrs[2], NOW);
+	assert_int_equal(edge_pool_connect_ms(&p, 0, NOW), EDGE_HASTY_CONNECT_MS);
+	edge_pool_mark_worked(&p, &p.addrs[1], NOW);
+	assert_int_equal(edge_pool_connect_ms(&p, 0, NOW), 0);
 	/* One family only: nothing is gained by haste. */
 	assert_int_equal(edge_pool_connect_ms(&v4, 0, NOW), 0);
 	/* A proxy dials itself. */
@@ -258,7 +263,7 @@ int main(void)
 		cmocka_unit_test(test_all_failed),
 		cmocka_unit_test(test_working_again),
 		cmocka_unit_test(test_family_is_swallowed),
-		cmocka_unit_test(test_first_connect_is_short),
+		cmocka_unit_test(test_hasty_connects),
 		cmocka_unit_test(test_avoid),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_set_keeps_what_stays),

@@ -307,7 +307,7 @@ static void a_family_that_is_swallowed_is_given_up(void **state UNUSED)
 	begin(&dice, addrs, ARRAY_SIZE(addrs));
 	assert_int_equal(count_on(0) + count_on(1), 2);
 	fail_v6(&longest_ms);
-	assert_int_equal(longest_ms, EDGE_FIRST_CONNECT_MS);
+	assert_int_equal(longest_ms, EDGE_HASTY_CONNECT_MS);
 	for (unsigned int i = 0; i < TURNS_MAX && supervisor_n_registered(S) < N_UPLINKS; i++) {
 		answer_all(STEP_DIALLING, 2);
 		answer_all(STEP_DIALLING, 3);
