@@ -112,6 +112,12 @@ static void check_liveness(struct link *l, uint64_t now_ms)
 	enum liveness_verdict v =
 		liveness_check(&l->liveness, now_ms, tcp_socket_bytes_acked(l->fd));
 
+	/*
+	 * It is we who are late, after a stop of the process or a sleep of the host: timers run
+	 * before polls. In this turn still the link hears what is there.
+	 */
+	if (v == LIVENESS_DEAD && tcp_socket_has_input(l->fd))
+		return;
 	if (v == LIVENESS_DEAD) {
 		link_keep_error(l, "no answer to PING and nothing read");
 		link_close(l, LINK_END_DEAD);
@@ -178,6 +184,9 @@ void link_schedule(struct link *l)
 	if (l->state == LINK_STATE_OPEN) {
 		uint64_t live_ms = liveness_deadline_ms(&l->liveness, now_ms);
 
+		/* At once would be in this round of timers, before any poll. */
+		if (live_ms <= now_ms)
+			live_ms = now_ms + 1;
 		at_ms = live_ms < at_ms ? live_ms : at_ms;
 	}
 	if (at_ms == UINT64_MAX)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -114,6 +115,13 @@ void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms)
 	set_tcp(fd, TCP_KEEPIDLE, seconds);
 	set_tcp(fd, TCP_KEEPINTVL, seconds);
 	set_tcp(fd, TCP_KEEPCNT, KEEP_ALIVE_PROBES);
+}
+
+bool tcp_socket_has_input(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
 }
 
 static int get_info(int fd, struct tcp_info *info)

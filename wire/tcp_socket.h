@@ -3,6 +3,7 @@
 
 /* tcp_socket - the socket options that links and origins use, and what TCP knows of the path */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -34,6 +35,8 @@ void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms);
 
 /* Bytes that the peer's TCP has acknowledged; grows while the send queue moves. 0 if unknown. */
 uint64_t tcp_socket_bytes_acked(int fd);
+/* Whether a read would not have to wait: bytes, the peer's end, or an error. */
+bool tcp_socket_has_input(int fd);
 /* TCP's smoothed round-trip time in microseconds, 0 if unknown. */
 uint64_t tcp_socket_rtt_us(int fd);
 
