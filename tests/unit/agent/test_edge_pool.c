@@ -195,6 +195,27 @@ static void test_hasty_connects(void **state)
 	assert_int_equal(edge_pool_connect_ms(&p, 2, NOW), 0);
 }
 
+/* A failure from before the host slept says nothing any more. */
+static void test_clock_jumps(void **state)
+{
+	struct edge_pool p = mixed_pool();
+	uint64_t later_ms = NOW + 24 * 3600 * 1000;
+
+	(void)state;
+	for (size_t i = 0; i < p.n; i++)
+		edge_pool_mark_failed(&p, &p.addrs[i], NOW + i);
+	for (size_t i = 0; i < p.n; i++)
+		assert_int_equal(edge_pool_connect_ms(&p, i, later_ms), EDGE_HASTY_CONNECT_MS);
+	p.n_users[0] = p.n_users[1] = 1;
+	assert_int_equal(edge_pool_take(&p, NULL, 0, later_ms), 2);
+	/* One from before and one from after it. */
+	p.n_users[0] = p.n_users[1] = p.n_users[2] = 0;
+	edge_pool_mark_failed(&p, &p.addrs[2], later_ms);
+	assert_int_equal(edge_pool_take(&p, NULL, 0, later_ms), 0);
+	assert_int_equal(edge_pool_take(&p, NULL, 0, later_ms), 1);
+	assert_int_equal(edge_pool_take(&p, NULL, 0, later_ms), 0);
+}
+
 static void test_avoid(void **state)
 {
 	struct edge_pool p = pool_of(2);
@@ -264,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_working_again),
 		cmocka_unit_test(test_family_is_swallowed),
 		cmocka_unit_test(test_hasty_connects),
+		cmocka_unit_test(test_clock_jumps),
 		cmocka_unit_test(test_avoid),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_set_keeps_what_stays),

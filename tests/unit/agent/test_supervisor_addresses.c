@@ -335,6 +335,38 @@ static void a_family_that_is_swallowed_is_given_up(void **state UNUSED)
 	end();
 }
 
+/* The host slept while all connections waited for their next try: each makes one, now. */
+static void after_a_jump_of_the_clock_each_dials_once(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, false), address_of(1, false)};
+	uint32_t before[N_UPLINKS];
+	struct list *pos, *tmp;
+	struct dice dice = {0};
+
+	begin(&dice, addrs, ARRAY_SIZE(addrs));
+	memcpy(before, sim.last_ids, sizeof(before));
+	list_for_each_safe (pos, tmp, &sim.links) {
+		struct edge_link *el = list_entry(pos, struct edge_link, of_world);
+
+		list_remove(&el->node);
+		el->events->on_closed(el->ctx, el, LINK_END_CONNECT, "refused");
+		free_link(el);
+	}
+	turn();
+	assert_int_equal(sim.n_links, 0);
+	sim.now_ms += 3600 * 1000;
+	turn();
+	assert_int_equal(sim.n_links, N_UPLINKS);
+	for (unsigned int i = 0; i < N_UPLINKS; i++)
+		assert_int_equal(sim.last_ids[i], before[i] + 1);
+	/* What failed before it is held against nobody: they spread. */
+	assert_int_equal(count_on(0), 2);
+	answer_all(STEP_DIALLING, 0);
+	answer_all(STEP_DIALLING, 1);
+	assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +375,7 @@ int main(void)
 		cmocka_unit_test(all_without_control_stream),
 		cmocka_unit_test(all_without_return),
 		cmocka_unit_test(a_family_that_is_swallowed_is_given_up),
+		cmocka_unit_test(after_a_jump_of_the_clock_each_dials_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

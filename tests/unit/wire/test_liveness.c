@@ -150,6 +150,63 @@ static void who_listens_is_not_hurried(void **state UNUSED)
 	assert_int_equal(liveness_deadline_ms(&l, T0 + 1000), T0 + 10000);
 }
 
+/* The clock is that of the boot: it goes on while the host sleeps, and never back. */
+#define HOUR_MS (3600 * 1000)
+
+/* As after a sleep shorter than the peer's patience: it is asked first. */
+static void after_a_short_jump_the_peer_is_asked(void **state UNUSED)
+{
+	struct liveness l;
+	uint64_t t = T0 + LIVENESS_SILENT_MS - 1;
+
+	liveness_init(&l, LIVENESS_PINGS, T0);
+	assert_int_equal(liveness_check(&l, t, 0), LIVENESS_OK);
+	assert_true(liveness_deadline_ms(&l, t) <= t);
+	assert_true(liveness_ping_due(&l, t, 0));
+	assert_false(liveness_ping_due(&l, t, 0));
+	liveness_on_read(&l, t + 10);
+	liveness_on_ping_ack(&l, 10000);
+	assert_int_equal(liveness_check(&l, t + 4999, 0), LIVENESS_OK);
+}
+
+static void after_a_short_jump_silence_is_death(void **state UNUSED)
+{
+	struct liveness l;
+	uint64_t t = T0 + LIVENESS_SILENT_MS - LIVENESS_ANSWER_MS - 1;
+
+	liveness_init(&l, LIVENESS_PINGS, T0);
+	assert_true(liveness_ping_due(&l, t, 0));
+	assert_int_equal(liveness_check(&l, t + LIVENESS_ANSWER_MS - 1, 0), LIVENESS_OK);
+	assert_int_equal(liveness_check(&l, t + LIVENESS_ANSWER_MS, 0), LIVENESS_DEAD);
+}
+
+static void after_a_long_jump_it_is_dead(void **state UNUSED)
+{
+	static const enum liveness_mode modes[] = {LIVENESS_PINGS, LIVENESS_LISTENS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct liveness l;
+
+		liveness_init(&l, modes[i], T0);
+		assert_true(liveness_deadline_ms(&l, T0 + HOUR_MS) <= T0 + HOUR_MS);
+		assert_int_equal(liveness_check(&l, T0 + HOUR_MS, 0), LIVENESS_DEAD);
+	}
+}
+
+/* What was in the socket is read first (test_link_late.c), and counts from now on. */
+static void what_is_read_after_a_jump_is_news(void **state UNUSED)
+{
+	struct liveness l = pinged();
+
+	liveness_on_read(&l, T0 + HOUR_MS);
+	assert_int_equal(liveness_check(&l, T0 + HOUR_MS, 0), LIVENESS_SUSPECT);
+	liveness_on_ping_ack(&l, 1);
+	assert_int_equal(liveness_check(&l, T0 + HOUR_MS, 0), LIVENESS_OK);
+	liveness_init(&l, LIVENESS_LISTENS, T0);
+	liveness_on_read(&l, T0 + HOUR_MS);
+	assert_int_equal(liveness_check(&l, T0 + HOUR_MS + 9999, 0), LIVENESS_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +220,10 @@ int main(void)
 		cmocka_unit_test(the_next_look_is_never_late),
 		cmocka_unit_test(a_hurried_ping_shortens_nothing),
 		cmocka_unit_test(who_listens_is_not_hurried),
+		cmocka_unit_test(after_a_short_jump_the_peer_is_asked),
+		cmocka_unit_test(after_a_short_jump_silence_is_death),
+		cmocka_unit_test(after_a_long_jump_it_is_dead),
+		cmocka_unit_test(what_is_read_after_a_jump_is_news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
