@@ -109,6 +109,25 @@ static const char *describe_ping(void)
 	return names[echo_origin_means()];
 }
 
+static json_t *describe_load(const struct agent *a)
+{
+	const struct budget *b = &a->loop->budget;
+	json_t *load = json_object();
+
+	set_number(load, LOAD_STREAMS,
+		   origins_count(a->origins) + datagram_origins_count(a->datagrams));
+	set_number(load, LOAD_STREAMS_MAX, a->remote.effective.max_active_flows);
+	set_number(load, LOAD_DIALS, origins_n_dials(a->origins));
+	set_number(load, LOAD_DIALS_MAX, a->live->max_dials);
+	set_number(load, LOAD_BUFFERED, b->used_bytes);
+	set_number(load, LOAD_BUFFERED_PEAK, b->peak_bytes);
+	set_number(load, LOAD_BUFFER_BUDGET, b->soft_bytes);
+	set_number(load, LOAD_WINDOWS, b->granted_bytes);
+	set_number(load, LOAD_WINDOWS_MAX, b->hard_bytes - b->soft_bytes);
+	set_number(load, LOAD_REFUSED, dispatch_n_limited(a->dispatch));
+	return load;
+}
+
 static void run_status(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
 {
 	const struct agent *a = ctx;
@@ -129,6 +148,7 @@ static void run_status(void *ctx, struct ctrl_request *req, const json_t *args U
 	json_object_set_new(status, STATUS_EDGE_FEATURES, list_edge_features(a));
 	json_object_set_new(status, STATUS_DRAINING, json_boolean(a->phase != AGENT_PHASE_RUNNING));
 	set_text(status, STATUS_PING, describe_ping());
+	json_object_set_new(status, STATUS_LOAD, describe_load(a));
 	json_object_set_new(status, STATUS_CONNECTIONS, list_connections(a));
 	ctrl_reply_ok(req, status);
 }

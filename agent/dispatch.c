@@ -23,11 +23,11 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/quota.h"
 #include "wire/h2_stream.h"
 
-/* Refused destinations are logged, but a peer must not fill the log: so many a minute. */
+/* Refusals are logged, but a peer must not fill the log: so many of each sort a minute. */
 #define REFUSALS_PER_MINUTE 20
-#define MINUTE_MS	    60000
 
 struct dispatch {
 	struct origins *origins;
@@ -36,8 +36,9 @@ struct dispatch {
 	const struct settings *settings;
 	unsigned int n_pushes;	 /* being collected */
 	unsigned int told_kinds; /* bit per unserved kind that was logged */
-	unsigned int n_refusals; /* logged in this minute */
-	uint64_t minute_ms;
+	struct quota refusals;	 /* logged, of destinations */
+	struct quota limits;	 /* logged, because of a limit */
+	uint64_t n_limited;
 	bool draining;
 };
 
@@ -80,21 +81,10 @@ enum stream_kind stream_kind_of(const char *upgrade, const char *proxy_src)
 
 /* ---- who serves it ---- */
 
-static bool may_log_refusal(struct dispatch *d)
-{
-	uint64_t now_ms = clock_boot_ms();
-
-	if (now_ms - d->minute_ms >= MINUTE_MS) {
-		d->minute_ms = now_ms;
-		d->n_refusals = 0;
-	}
-	return d->n_refusals++ < REFUSALS_PER_MINUTE;
-}
-
 static void refuse_destination(struct dispatch *d, const struct incoming *in, const char *authority,
 			       enum stream_error why)
 {
-	if (may_log_refusal(d))
+	if (quota_take(&d->refusals, REFUSALS_PER_MINUTE, clock_boot_ms()))
 		log_warn("destination refused", log_int("conn_index", in->index),
 			 log_text("destination", authority),
 			 log_text("reason", stream_error_info(why)->name));
@@ -111,12 +101,61 @@ static void refuse_kind(struct dispatch *d, const struct incoming *in, enum stre
 	reply_refuse(in->stream, STREAM_ERROR_UNSUPPORTED);
 }
 
-/* Streams of every kind count: stock agents count their UDP flows, too. */
-static bool is_full(const struct dispatch *d)
-{
-	uint32_t max = d->remote->effective.max_active_flows;
+struct limit {
+	const char *key; /* of the setting */
+	uint32_t max;	 /* 0: none */
+	size_t n;	 /* that there are */
+	/* What the edge hears: stock agents have a word of their own for their limit of flows. */
+	int (*reply)(struct h2_stream *stream);
+};
 
-	return max && origins_count(d->origins) + datagram_origins_count(d->datagrams) >= max;
+static int reply_limit(struct h2_stream *stream)
+{
+	return reply_refuse(stream, STREAM_ERROR_LIMIT);
+}
+
+/* Streams of every kind count: stock agents count their UDP flows, too. */
+static struct limit flows_limit(const struct dispatch *d)
+{
+	return (struct limit){
+		.key = "max-active-flows",
+		.max = d->remote->effective.max_active_flows,
+		.n = origins_count(d->origins) + datagram_origins_count(d->datagrams),
+		.reply = reply_flow_limited,
+	};
+}
+
+static struct limit dials_limit(const struct dispatch *d)
+{
+	return (struct limit){
+		.key = "max-dials",
+		.max = d->settings->max_dials,
+		.n = origins_n_dials(d->origins),
+		.reply = reply_limit,
+	};
+}
+
+static struct limit datagrams_limit(const struct dispatch *d)
+{
+	return (struct limit){
+		.key = "max-udp-flows",
+		.max = d->settings->max_udp_flows,
+		.n = datagram_origins_count(d->datagrams),
+		.reply = reply_flow_limited,
+	};
+}
+
+/* True: @limit is reached, and the stream has heard so. What runs goes on. */
+static bool is_over(struct dispatch *d, const struct incoming *in, struct limit limit)
+{
+	if (!limit.max || limit.n < limit.max)
+		return false;
+	d->n_limited++;
+	if (quota_take(&d->limits, REFUSALS_PER_MINUTE, clock_boot_ms()))
+		log_warn("limit reached: stream refused", log_text("limit", limit.key),
+			 log_int("value", limit.max), log_int("conn_index", in->index));
+	(void)limit.reply(in->stream);
+	return true;
 }
 
 static void serve_tcp(struct dispatch *d, const struct incoming *in)
@@ -138,9 +177,7 @@ static void serve_tcp(struct dispatch *d, const struct incoming *in)
 			: STREAM_ERROR_BAD_DESTINATION;
 	if (why != STREAM_ERROR_NONE)
 		refuse_destination(d, in, authority, why);
-	else if (is_full(d))
-		reply_flow_limited(in->stream);
-	else
+	else if (!is_over(d, in, flows_limit(d)) && !is_over(d, in, dials_limit(d)))
 		origins_open(d->origins, &req);
 }
 
@@ -162,9 +199,7 @@ static void serve_datagrams(struct dispatch *d, const struct incoming *in)
 		why = destination_decide_endpoint(d->settings, &req.requested, &req.target);
 	if (why != STREAM_ERROR_NONE)
 		refuse_destination(d, in, path, why);
-	else if (is_full(d))
-		reply_flow_limited(in->stream);
-	else
+	else if (!is_over(d, in, flows_limit(d)) && !is_over(d, in, datagrams_limit(d)))
 		datagram_origins_open(d->datagrams, &req);
 }
 
@@ -246,6 +281,11 @@ struct dispatch *dispatch_free(struct dispatch *d)
 void dispatch_set_settings(struct dispatch *d, const struct settings *settings)
 {
 	d->settings = settings;
+}
+
+uint64_t dispatch_n_limited(const struct dispatch *d)
+{
+	return d->n_limited;
 }
 
 void dispatch_drain(struct dispatch *d)

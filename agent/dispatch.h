@@ -48,6 +48,9 @@ struct dispatch *dispatch_free(struct dispatch *d);
 DEFINE_CLEANUP(struct dispatch *, dispatch_free);
 
 void dispatch_set_settings(struct dispatch *d, const struct settings *settings);
+/* Streams that were refused because a configured limit was reached. */
+uint64_t dispatch_n_limited(const struct dispatch *d);
+
 /* From here on every new stream is answered 503, adit-error: draining. */
 void dispatch_drain(struct dispatch *d);
 

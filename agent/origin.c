@@ -38,7 +38,8 @@ struct origins {
 	struct io_loop *loop;
 	struct list flows;
 	size_t n_flows;
-	struct heap_peak peak; /* of them */
+	size_t n_dials;	       /* of them, whose connect() is under way */
+	struct heap_peak peak; /* of n_flows */
 	struct shortage shortage;
 	void (*on_ended)(void *ctx);
 	void *ctx;
@@ -83,6 +84,11 @@ size_t origins_count(const struct origins *o)
 	return o->n_flows;
 }
 
+size_t origins_n_dials(const struct origins *o)
+{
+	return o->n_dials;
+}
+
 void origins_tidy(struct origins *o)
 {
 	(void)heap_peak_fall(&o->peak, o->n_flows);
@@ -112,6 +118,7 @@ static void end_dial(struct flow *f)
 {
 	struct dial *d = steal_ptr(f->dial);
 
+	f->origins->n_dials--;
 	io_loop_unbuffered(f->origins->loop, buf_len(&d->early));
 	buf_deinit(&d->early);
 	close_handles(d);
@@ -288,6 +295,7 @@ static struct flow *new_flow(struct origins *o, const struct origin_request *req
 	buf_init(&d->early, EARLY_BYTES_MAX);
 	f->origins = o;
 	f->dial = d;
+	o->n_dials++;
 	if (!endpoint_equal(&req->requested, &req->target)) {
 		f->requested = xnew(struct endpoint);
 		*f->requested = req->requested;

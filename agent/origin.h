@@ -53,3 +53,5 @@ void origins_tidy(struct origins *o);
 
 /* Flows that are dialling or relaying. */
 size_t origins_count(const struct origins *o);
+/* Those that are dialling. */
+size_t origins_n_dials(const struct origins *o);

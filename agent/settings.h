@@ -75,6 +75,7 @@ struct settings {
 	bool remote_config; /* accept warp-routing from the edge */
 	struct warp_routing warp_routing;
 	uint32_t max_udp_flows; /* UDP and echo streams at one time */
+	uint32_t max_dials;	/* connections to local servers that are being made */
 	enum log_level log_level;
 	enum log_format log_format;
 	char *control_socket;	      /* /run/adit/adit.sock */

@@ -55,8 +55,9 @@ static const struct schema_row warp_routing_rows[] = {
 		.key = "maxActiveFlows",
 		.type = SCHEMA_U32,
 		.offset = offsetof(struct warp_routing, max_active_flows),
-		.fallback = "0",
-		.doc = "Streams at one time; more are refused. `0`: no limit.",
+		.fallback = "32768",
+		.doc = "Streams at one time; more are refused. `0`: no limit but that of the "
+		       "process's descriptors.",
 	},
 	FOREIGN("enabled", "private networks are served as soon as there are routes"),
 };
@@ -356,6 +357,17 @@ static const struct schema_row rows[] = {
 		.fallback = "16384",
 		.doc = "UDP and ICMP echo flows at one time; more are refused. They count for "
 		       "`max-active-flows`, too. Each has a descriptor of its own.",
+	},
+	{
+		.key = "max-dials",
+		.type = SCHEMA_U32,
+		.flags = SCHEMA_RELOADABLE,
+		AT(max_dials),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "4096",
+		.doc = "Connections to local servers that are being made at one time; more are "
+		       "refused. Those to addresses that don't answer take `connectTimeout`.",
 	},
 	{
 		.key = "virtual-networks",

@@ -144,6 +144,17 @@ static void print_ping(const json_t *status)
 		     "ICMP echo (sysctl net.ipv4.ping_group_range)");
 }
 
+static void print_refused(const json_t *status)
+{
+	json_int_t n = json_integer_value(
+		json_object_get(json_object_get(status, STATUS_LOAD), LOAD_REFUSED));
+
+	if (n > 0)
+		printf("note: %" JSON_INTEGER_FORMAT " streams were refused at a limit: the log "
+		       "names it, \"load\" of --json has all\n",
+		       n);
+}
+
 static void print_process(const json_t *status)
 {
 	static const struct render_column columns[] = {
@@ -175,6 +186,7 @@ static void print_status(const json_t *status)
 		return;
 	print_process(status);
 	print_ping(status);
+	print_refused(status);
 	putchar('\n');
 	print_connections(json_object_get(status, STATUS_CONNECTIONS));
 }
@@ -230,6 +242,7 @@ static json_t *without_counters(const json_t *status)
 	size_t k;
 
 	json_object_del(copy, STATUS_UPTIME_S);
+	json_object_del(copy, STATUS_LOAD);
 	json_array_foreach(json_object_get(copy, STATUS_CONNECTIONS), k, row)
 	{
 		for (size_t i = 0; i < ARRAY_SIZE(counters); i++)

@@ -43,7 +43,20 @@
 #define STATUS_EDGE_FEATURES "edge_features" /* array of text; empty towards a stock edge */
 #define STATUS_DRAINING	     "draining"	     /* bool: shutting down, no new streams */
 #define STATUS_PING	     "ping"	     /* how ICMP echo is sent: one of PING_* */
+#define STATUS_LOAD	     "load"	     /* object: LOAD_* */
 #define STATUS_CONNECTIONS   "connections"   /* array, one per connection index, sorted */
+
+/* "load": what there is now, and its bound in force; 0 as a bound: none. */
+#define LOAD_STREAMS	   "streams" /* TCP, UDP and ICMP echo */
+#define LOAD_STREAMS_MAX   "streams_max"
+#define LOAD_DIALS	   "dials" /* connections to local servers that are being made */
+#define LOAD_DIALS_MAX	   "dials_max"
+#define LOAD_BUFFERED	   "buffered_bytes" /* received from the edge, not yet passed on */
+#define LOAD_BUFFERED_PEAK "buffered_peak_bytes"
+#define LOAD_BUFFER_BUDGET "buffer_budget_bytes"
+#define LOAD_WINDOWS	   "windows_bytes" /* what connections may send before they wait */
+#define LOAD_WINDOWS_MAX   "window_budget_bytes"
+#define LOAD_REFUSED	   "refused" /* streams refused at one of these, since the start */
 
 #define PING_SOCKET	 "ping-socket"
 #define PING_RAW	 "raw-socket"

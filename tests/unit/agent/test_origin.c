@@ -295,10 +295,12 @@ static void test_early_bytes(void **state)
 	r = ask(&w, "hello, target", true);
 	pump_task(&w.pump);
 	assert_int_equal(origins_count(w.origins), 1);
+	assert_int_equal(origins_n_dials(w.origins), 1);
 	assert_int_equal(w.loop->budget.used_bytes, strlen("hello, target"));
 	assert_string_equal(r->status, "");
 	run_until(&w, &r->closed);
 	assert_string_equal(r->status, "200");
+	assert_int_equal(origins_n_dials(w.origins), 0);
 	assert_string_equal(r->meta, "{\"src\":\"origin\"}");
 	assert_true(r->ended);
 	assert_int_equal(r->n_data, strlen("hello, target"));
@@ -368,9 +370,11 @@ static void test_reset_while_dialling(void **state)
 	r = ask(&w, "never mind", false);
 	pump_task(&w.pump);
 	assert_int_equal(origins_count(w.origins), 1);
+	assert_int_equal(origins_n_dials(w.origins), 1);
 	h2_stream_reset(r->stream, H2_CODE_CANCEL);
 	pump_task(&w.pump);
 	assert_int_equal(origins_count(w.origins), 0);
+	assert_int_equal(origins_n_dials(w.origins), 0);
 	assert_int_equal(w.n_ended, 1);
 	assert_string_equal(r->status, "");
 	close_world(&w);
@@ -397,6 +401,7 @@ static void test_no_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_string_equal(r->error, "limit");
 	assert_int_equal(origins_count(w.origins), 0);
+	assert_int_equal(origins_n_dials(w.origins), 0);
 	close_world(&w);
 	free(r);
 }

@@ -82,7 +82,9 @@ static void test_defaults(void **state)
 	assert_true(s->remote_config);
 	assert_int_equal(s->warp_routing.connect_timeout_ms, 5000);
 	assert_int_equal(s->warp_routing.tcp_keep_alive_ms, 30000);
-	assert_int_equal(s->warp_routing.max_active_flows, 0);
+	assert_int_equal(s->warp_routing.max_active_flows, 32768);
+	assert_int_equal(s->max_dials, 4096);
+	assert_int_equal(s->max_udp_flows, 16384);
 	assert_int_equal(s->log_level, LOG_LEVEL_INFO);
 	assert_int_equal(s->log_format, LOG_FORMAT_TEXT);
 	assert_string_equal(s->control_socket, "/run/adit/adit.sock");
@@ -455,6 +457,8 @@ static void test_changed_keys(void **state)
 		{"remote-config", "", "remote-config: off\n"},
 		{"warp-routing", "", "warp-routing: {connectTimeout: 3s}\n"},
 		{"warp-routing", "max-active-flows: 1\n", "max-active-flows: 2\n"},
+		{"max-udp-flows", "", "max-udp-flows: 7\n"},
+		{"max-dials", "", "max-dials: 7\n"},
 		{"virtual-networks", "", "virtual-networks: [{name: a}]\n"},
 		{"virtual-networks", "virtual-networks: [{name: a}]\n",
 		 "virtual-networks: [{name: a, comment: b}]\n"},
