@@ -114,8 +114,11 @@ bool connection_evict_stranger(struct edge *e)
 	list_for_each (pos, &e->connections) {
 		struct connection *c = list_entry(pos, struct connection, node);
 
-		if (c->state != CONNECTION_STATE_OPENING &&
-		    c->state != CONNECTION_STATE_REGISTERING)
+		bool is_stranger = c->state == CONNECTION_STATE_OPENING ||
+				   c->state == CONNECTION_STATE_REGISTERING;
+
+		/* A surplus one has no place to give. */
+		if (!is_stranger || c->is_surplus)
 			continue;
 		/* As after a time-out: without a goodbye that would keep the place. */
 		end(c, "not registered yet, and its place is needed", LINK_END_TIMEOUT);
@@ -303,7 +306,10 @@ static void connection_free(struct connection *c)
 		edge_connector_down(e->model, &c->entry.tunnel, &c->entry.connector,
 				    clock_wall_ms());
 	list_remove(&c->node);
-	e->n_connections--;
+	if (c->is_surplus)
+		e->n_surplus--;
+	else
+		e->n_connections--;
 	control_server_free(c->rpc);
 	link_free(c->link);
 	free(c);
@@ -327,7 +333,7 @@ static const struct link_events link_events = {
 	.on_closed = link_on_closed,
 };
 
-void connection_new(struct edge *e, struct link *link)
+void connection_new(struct edge *e, struct link *link, bool is_surplus)
 {
 	struct connection *c = xnew(struct connection);
 
@@ -341,7 +347,11 @@ void connection_new(struct edge *e, struct link *link)
 	list_init(&c->flows);
 	list_init(&c->entry.node);
 	list_append(&e->connections, &c->node);
-	e->n_connections++;
+	c->is_surplus = is_surplus;
+	if (is_surplus)
+		e->n_surplus++;
+	else
+		e->n_connections++;
 	link_set_owner(link, &link_events, c);
 	/* Until the agent has said what it is, it may be a stock one that never PINGs. */
 	(void)link_start(link, H2_ROLE_OPENER, &edge_agent_limits, LIVENESS_PINGS);

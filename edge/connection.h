@@ -50,6 +50,7 @@ struct connection {
 	char key_id[EDGE_KEY_ID_MAX]; /* the secret that opened it */
 	char version[64];	      /* as the agent said, for people */
 	bool is_adit;
+	bool is_surplus;	   /* beyond max-connections: its registration is refused */
 	unsigned int n_expected;   /* connections that its process means to keep */
 	const char *drain_reason;  /* of DRAINING, a literal */
 	int64_t since_ms;	   /* wall clock, of REGISTERED; 0: never was */
@@ -61,8 +62,8 @@ struct connection {
 	struct list flows; /* flows that run over it */
 };
 
-/* Takes @link over from the listener's on_secure. */
-void connection_new(struct edge *e, struct link *link);
+/* Takes @link over from the listener's on_secure. @is_surplus: see edge/limits.h. */
+void connection_new(struct edge *e, struct link *link, bool is_surplus);
 
 /* Flushes, then closes TCP; frees nothing yet. @why for the log. */
 void connection_close(struct connection *c, const char *why);

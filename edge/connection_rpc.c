@@ -17,7 +17,8 @@
 /* What a stock agent keeps. */
 #define STOCK_CONNECTIONS 4
 
-#define NO_RETRY (-1)
+#define NO_RETRY      (-1)
+#define FULL_RETRY_MS 30000
 
 /* ---- registration ---- */
 
@@ -129,6 +130,9 @@ static bool may_register(struct connection *c, const struct attempt *a)
 
 	if (!authenticate(c, a))
 		return false;
+	if (c->is_surplus)
+		return refuse(c, a, "limit: this edge has max-connections of agents",
+			      FULL_RETRY_MS);
 	if (c->edge->drain_until_ms != 0)
 		return refuse(c, a, "edge is shutting down", 1000);
 	hold = find_hold(c, req);
@@ -136,7 +140,7 @@ static bool may_register(struct connection *c, const struct attempt *a)
 		return refuse(c, a, "held by the operator",
 			      (int64_t)(hold->until_ms - clock_boot_ms()));
 	if (edge_connector_up(c->edge->model, &req->tunnel_id, &req->client_id, clock_wall_ms()))
-		return refuse(c, a, "too many connectors for this tunnel", 30000);
+		return refuse(c, a, "too many connectors for this tunnel", FULL_RETRY_MS);
 	return take_place(c, a);
 }
 

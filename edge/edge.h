@@ -15,8 +15,10 @@
 
 #include "base/heap_peak.h"
 #include "base/list.h"
+#include "base/quota.h"
 #include "edge/admin.h"
 #include "edge/edge_settings.h"
+#include "edge/limits.h"
 #include "edge/model.h"
 #include "wire/h2_session.h"
 
@@ -73,12 +75,16 @@ struct edge {
 	struct list clients;	     /* links of clients */
 	struct list flows;
 	size_t n_flows;
+	size_t n_dials; /* of them, whose agent hasn't answered */
 	struct heap_peak flows_peak;
 	struct list feeds;	 /* routes feeds of clients (ingress_routes.h) */
 	struct list stale_feeds; /* of these, whose next batch has to be found */
 	struct list holds;
-	uint32_t n_connections;
+	uint32_t n_connections; /* without surplus ones, as n_clients */
 	uint32_t n_clients;
+	uint32_t n_surplus; /* links that are there to hear of a limit */
+	uint64_t n_limited; /* refused at a limit, of any kind */
+	struct quota limits_told[EDGE_LIMIT_N];
 	uint64_t started_ms;	 /* clock_boot_ms() */
 	uint64_t drain_until_ms; /* 0: not shutting down */
 	bool is_ready;		 /* READY=1 has reached systemd */

@@ -20,23 +20,41 @@
 /* A suspect connection is counted when bytes came from it in this time. */
 #define SUSPECT_READ_MS 5000
 
+/* What limits bound, beside connections. */
+static json_t *load_json(const struct edge *e)
+{
+	const struct edge_limits *l = &e->settings->limits;
+	const struct budget *b = &e->io->budget;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "streams",
+			 (json_int_t)e->n_flows, "streams_max", (json_int_t)l->max_streams, "dials",
+			 (json_int_t)e->n_dials, "dials_max", (json_int_t)l->max_dials,
+			 "handshakes", (json_int_t)listener_n_handshakes(e->listener),
+			 "handshakes_max", (json_int_t)l->max_handshakes, "connections_max",
+			 (json_int_t)l->max_connections, "clients_max", (json_int_t)l->max_clients,
+			 "window_budget_bytes", (json_int_t)(b->hard_bytes - b->soft_bytes),
+			 "refused", (json_int_t)e->n_limited);
+}
+
 static struct json_t *op_status(void *ctx)
 {
 	const struct edge *e = ctx;
 	const struct budget *b = &e->io->budget;
 	int64_t left_ms = e->certificate.not_after_ms - clock_wall_ms();
+	json_t *status = json_pack(
+		"{s:s, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:I}", "version",
+		ADIT_VERSION, "certificate_days_left", (json_int_t)(left_ms / (24 * 3600 * 1000)),
+		"uptime_s", (json_int_t)((clock_boot_ms() - e->started_ms) / 1000), "listeners",
+		listener_json(e->listener), "tunnels", (int)edge_model_n_tunnels(e->model),
+		"clients", (int)edge_model_n_clients(e->model), "agent_connections",
+		(int)e->n_connections, "client_connections", (int)e->n_clients, "routes",
+		(int)route_table_size(edge_model_routes(e->model)), "draining",
+		(int)(e->drain_until_ms != 0), "buffered_bytes", (json_int_t)b->used_bytes,
+		"buffered_peak_bytes", (json_int_t)b->peak_bytes, "buffer_budget_bytes",
+		(json_int_t)b->soft_bytes, "windows_bytes", (json_int_t)b->granted_bytes);
 
-	return json_pack("{s:s, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:I}",
-			 "version", ADIT_VERSION, "certificate_days_left",
-			 (json_int_t)(left_ms / (24 * 3600 * 1000)), "uptime_s",
-			 (json_int_t)((clock_boot_ms() - e->started_ms) / 1000), "listeners",
-			 listener_json(e->listener), "tunnels", (int)edge_model_n_tunnels(e->model),
-			 "clients", (int)edge_model_n_clients(e->model), "agent_connections",
-			 (int)e->n_connections, "client_connections", (int)e->n_clients, "routes",
-			 (int)route_table_size(edge_model_routes(e->model)), "draining",
-			 (int)(e->drain_until_ms != 0), "buffered_bytes", (json_int_t)b->used_bytes,
-			 "buffered_peak_bytes", (json_int_t)b->peak_bytes, "buffer_budget_bytes",
-			 (json_int_t)b->soft_bytes, "windows_bytes", (json_int_t)b->granted_bytes);
+	(void)json_object_update_new(status, load_json(e));
+	return status;
 }
 
 static bool is_listed(const struct connection *c, const struct uuid *tunnel)

@@ -10,6 +10,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "edge/edge_settings_rows.h"
+#include "edge/limits.h"
 #include "edge/paths.h"
 #include "wire/budget.h"
 
@@ -56,11 +57,12 @@ static void check_listen(const struct edge_settings *s, struct diag *diag)
 	}
 }
 
-/* A connection that the limits allow must not be refused for its window. */
+/* A connection that the limits allow must not be refused for its window, nor for that of one that
+ * is only there to be told that it is one too many. */
 static void check_windows(const struct edge_settings *s, struct diag *diag)
 {
 	uint64_t n_links = (uint64_t)s->limits.max_connections + s->limits.max_clients;
-	uint64_t need = n_links * BUDGET_WINDOW_MIN;
+	uint64_t need = (n_links + EDGE_SURPLUS_MAX) * BUDGET_WINDOW_MIN;
 
 	if (diag->n_errors || need <= s->window_budget_bytes)
 		return;

@@ -34,6 +34,9 @@ struct edge_limits {
 	uint32_t max_connections;	 /* of agents */
 	uint32_t max_clients;		 /* connections of clients */
 	uint32_t streams_per_connection; /* opened by one client connection */
+	uint32_t max_streams;		 /* of all clients */
+	uint32_t max_dials;		 /* streams whose agent hasn't answered yet */
+	uint32_t max_handshakes;	 /* TLS, under way */
 	uint32_t handshakes_per_second;
 	struct guess_limits failures; /* of one address */
 };

@@ -128,7 +128,8 @@ static int open_control(struct edge *e, struct diag *diag)
 void edge_set_budget(struct edge *e, const struct edge_settings *settings)
 {
 	const struct edge_limits *l = &settings->limits;
-	size_t n_links = (size_t)l->max_connections + l->max_clients + CHANGING_PLACES;
+	size_t n_links =
+		(size_t)l->max_connections + l->max_clients + EDGE_SURPLUS_MAX + CHANGING_PLACES;
 
 	budget_set_windows(&e->io->budget, settings->window_budget_bytes, n_links);
 }

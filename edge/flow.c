@@ -59,6 +59,7 @@ static void end_dial(struct flow *f)
 
 	if (!d)
 		return;
+	f->edge->n_dials--;
 	io_loop_unbuffered(f->edge->io, buf_len(&d->early));
 	buf_deinit(&d->early);
 	free(d);
@@ -453,6 +454,7 @@ void flow_new(struct edge *e, struct h2_stream *stream, const struct edge_client
 	list_init(&f->by_connection);
 	list_append(&e->flows, &f->node);
 	heap_peak_rise(&e->flows_peak, ++e->n_flows);
+	e->n_dials++;
 	h2_stream_set_events(stream, &client_events, f);
 	find_connectors(f);
 	if (!open_somewhere(f))

@@ -142,6 +142,16 @@ static enum stream_error read_target(const struct h2_headers *hdrs, enum transpo
 	return r < 0 ? STREAM_ERROR_BAD_DESTINATION : STREAM_ERROR_NONE;
 }
 
+static enum stream_error find_room(struct edge *e)
+{
+	enum edge_limit limit = limits_of_stream(e);
+
+	if (limit == EDGE_LIMIT_N)
+		return STREAM_ERROR_NONE;
+	limits_note(e, limit);
+	return STREAM_ERROR_LIMIT;
+}
+
 /* 0 (allowed) or the error to answer with. *@decisionp says what was asked for, and by what it
  * fell. */
 static enum stream_error judge(struct ingress *in, const struct edge_client *client,
@@ -154,8 +164,9 @@ static enum stream_error judge(struct ingress *in, const struct edge_client *cli
 		return STREAM_ERROR_DRAINING;
 	if (error != STREAM_ERROR_NONE)
 		return error;
-	return decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
-		      &destination, decisionp->transport, decisionp);
+	error = decide(in->edge->model, client, h2_headers_get(hdrs, HDR_VIRTUAL_NETWORK),
+		       &destination, decisionp->transport, decisionp);
+	return error == STREAM_ERROR_NONE ? find_room(in->edge) : error;
 }
 
 /* What was decided about, or else what the client said. */
@@ -200,6 +211,10 @@ static void link_on_open(void *ctx, struct link *link UNUSED, struct h2_stream *
 	const struct edge_client *client;
 	enum stream_error error;
 
+	if (in->is_surplus) {
+		flow_refuse_request(stream, STREAM_ERROR_LIMIT);
+		return;
+	}
 	if (!wants_routes && (!method || strcmp(method, "CONNECT") != 0)) {
 		flow_refuse_method(stream, "CONNECT");
 		return;
@@ -229,7 +244,10 @@ static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSE
 		  log_text("peer", endpoint_format(link_peer(link), peer)),
 		  log_text("reason", link_error_text(link)));
 	list_remove(&in->node);
-	in->edge->n_clients--;
+	if (in->is_surplus)
+		in->edge->n_surplus--;
+	else
+		in->edge->n_clients--;
 	ingress_routes_close(in->routes);
 	link_free(link);
 	free(in);
@@ -240,7 +258,7 @@ static const struct link_events link_events = {
 	.on_closed = link_on_closed,
 };
 
-void ingress_new(struct edge *e, struct link *link)
+void ingress_new(struct edge *e, struct link *link, bool is_surplus)
 {
 	struct h2_limits limits = edge_client_limits;
 	struct ingress *in = xnew(struct ingress);
@@ -250,9 +268,13 @@ void ingress_new(struct edge *e, struct link *link)
 	in->id = uuid_random();
 	uuid_format(&in->id, in->id_text);
 	in->since_ms = clock_wall_ms();
-	in->deadline_ms = clock_boot_ms() + STRANGER_MS;
+	in->is_surplus = is_surplus;
+	in->deadline_ms = clock_boot_ms() + (is_surplus ? EDGE_SURPLUS_MS : STRANGER_MS);
 	list_append(&e->clients, &in->node);
-	e->n_clients++;
+	if (is_surplus)
+		e->n_surplus++;
+	else
+		e->n_clients++;
 	limits.max_streams = e->settings->limits.streams_per_connection;
 	link_set_owner(link, &link_events, in);
 	(void)link_start(link, H2_ROLE_ACCEPTOR, &limits, LIVENESS_PINGS);
@@ -281,7 +303,8 @@ bool ingress_evict_stranger(struct edge *e)
 	list_for_each (pos, &e->clients) {
 		struct ingress *in = list_entry(pos, struct ingress, node);
 
-		if (is_trusted(in))
+		/* A surplus one has no place to give. */
+		if (is_trusted(in) || in->is_surplus)
 			continue;
 		/* As after a time-out: without a goodbye that would keep the place. */
 		end(in, "no valid token yet, and its place is needed", LINK_END_TIMEOUT);
@@ -301,7 +324,8 @@ void ingress_drain(struct ingress *in)
 void ingress_tick(struct ingress *in, uint64_t now_ms)
 {
 	if (now_ms >= in->deadline_ms)
-		ingress_close(in, "no valid token in time");
+		ingress_close(in,
+			      in->is_surplus ? "max-clients is reached" : "no valid token in time");
 }
 
 struct json_t *ingress_json(const struct ingress *in)
@@ -311,9 +335,10 @@ struct json_t *ingress_json(const struct ingress *in)
 
 	link_get_stats(in->link, &stats);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I}", "id",
-			 in->id_text, "kind", "client", "state", "open", "client", in->client_name,
-			 "peer", endpoint_format(link_peer(in->link), peer), "suspect",
-			 (int)stats.suspect, "streams", (int)stats.n_streams, "since_s",
+			 in->id_text, "kind", "client", "state",
+			 in->is_surplus ? "turned away" : "open", "client", in->client_name, "peer",
+			 endpoint_format(link_peer(in->link), peer), "suspect", (int)stats.suspect,
+			 "streams", (int)stats.n_streams, "since_s",
 			 (json_int_t)((clock_wall_ms() - in->since_ms) / 1000), "rtt_us",
 			 (json_int_t)stats.rtt_us, "bytes_in", (json_int_t)stats.bytes_in,
 			 "bytes_out", (json_int_t)stats.bytes_out);

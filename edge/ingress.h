@@ -8,7 +8,7 @@
  * Every request is authenticated and decided on its own. What is refused gets its status
  * and adit-error: 400 not a literal address and port, 403 not granted, 404 no such route
  * or network, 405 not CONNECT, 407 token missing or not valid, 503 too many tokens that weren't
- * valid from this address, 502, 503, 504 as the agent says.
+ * valid from this address, or a limit is reached, 502, 503, 504 as the agent says.
  */
 
 #include <stdbool.h>
@@ -37,10 +37,11 @@ struct ingress {
 	unsigned int n_refused;	       /* requests that weren't */
 	int64_t since_ms;
 	uint64_t deadline_ms; /* boot clock: a link of a stranger is closed */
+	bool is_surplus;      /* beyond max-clients: only hears so */
 };
 
-/* Takes @link over from the listener's on_secure. */
-void ingress_new(struct edge *e, struct link *link);
+/* Takes @link over from the listener's on_secure. @is_surplus: see edge/limits.h. */
+void ingress_new(struct edge *e, struct link *link, bool is_surplus);
 void ingress_close(struct ingress *in, const char *why);
 /*
  * Closes the oldest link that showed no valid token; its place is free in this turn of the

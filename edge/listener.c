@@ -2,8 +2,9 @@
 
 /*
  * Nobody is known here yet, so everything is bounded: handshakes per second, handshakes at a
- * time, and what each may take (wire/link.h). A link that has shown its ALPN is handed on, with
- * its place under the limit of its kind, and forgotten.
+ * time, and what each may take (wire/link.h). Of too many handshakes the oldest is dropped: an
+ * honest one takes a few round trips, one that is there to be in the way stays. A link that has
+ * shown its ALPN is handed on, with its place under the limit of its kind, and forgotten.
  */
 
 #include "edge/listener.h"
@@ -80,17 +81,19 @@ static void link_on_secure(void *ctx, struct link *link)
 	struct newcomer *n = ctx;
 	struct edge *e = n->listener->edge;
 	bool is_client = link_alpn(link) != NULL;
+	bool is_surplus = !has_place(e, is_client);
 
-	if (!has_place(e, is_client)) {
-		log_warn(is_client ? "too many clients" : "too many connections");
+	if (is_surplus)
+		limits_note(e, is_client ? EDGE_LIMIT_CLIENTS : EDGE_LIMIT_CONNECTIONS);
+	if (is_surplus && e->n_surplus >= EDGE_SURPLUS_MAX) {
 		link_close(link, LINK_END_LIMIT);
 		return;
 	}
 	newcomer_free(n);
 	if (is_client)
-		ingress_new(e, link);
+		ingress_new(e, link, is_surplus);
 	else
-		connection_new(e, link);
+		connection_new(e, link, is_surplus);
 }
 
 static void link_on_closed(void *ctx, struct link *link, enum link_end why UNUSED)
@@ -111,21 +114,37 @@ static const struct link_events link_events = {
 /* Handshakes cost CPU before anybody has shown who he is. */
 static bool may_shake_hands(struct listener *l)
 {
-	const struct edge_limits *limits = &l->edge->settings->limits;
 	uint64_t second = clock_boot_ms() / MSEC_PER_SEC;
 
 	if (l->rate.second != second) {
 		l->rate.second = second;
 		l->rate.n = 0;
 	}
-	return l->rate.n < limits->handshakes_per_second &&
-	       l->n_newcomers < limits->max_clients + limits->max_connections;
+	return l->rate.n < l->edge->settings->limits.handshakes_per_second;
+}
+
+static void drop_oldest(struct listener *l)
+{
+	struct newcomer *n = list_entry(l->newcomers.next, struct newcomer, node);
+
+	link_free(n->link);
+	newcomer_free(n);
+}
+
+static void make_room(struct listener *l)
+{
+	if (l->n_newcomers < l->edge->settings->limits.max_handshakes)
+		return;
+	limits_note(l->edge, EDGE_LIMIT_HANDSHAKES);
+	while (l->n_newcomers >= l->edge->settings->limits.max_handshakes)
+		drop_oldest(l);
 }
 
 static void welcome(struct listener *l, int fd)
 {
 	struct newcomer *n = xnew(struct newcomer);
 
+	make_room(l);
 	n->listener = l;
 	list_append(&l->newcomers, &n->node);
 	l->n_newcomers++;
@@ -282,14 +301,8 @@ static void listener_closed_cb(uv_handle_t *handle)
 
 static void drop_newcomers(struct listener *l)
 {
-	struct list *node;
-
-	while ((node = list_pop(&l->newcomers)) != NULL) {
-		struct newcomer *n = list_entry(node, struct newcomer, node);
-
-		link_free(n->link);
-		free(n);
-	}
+	while (!list_is_empty(&l->newcomers))
+		drop_oldest(l);
 }
 
 void listener_free(struct listener *l)
@@ -305,6 +318,11 @@ void listener_free(struct listener *l)
 		uv_close((uv_handle_t *)&l->sockets[i].poll, listener_closed_cb);
 		close_fd(l->sockets[i].fd);
 	}
+}
+
+size_t listener_n_handshakes(const struct listener *l)
+{
+	return l ? l->n_newcomers : 0;
 }
 
 struct json_t *listener_json(const struct listener *l)

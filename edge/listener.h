@@ -24,5 +24,7 @@ NODISCARD int listener_new(struct listener **lp, struct edge *e, struct diag *di
 void listener_tick(struct listener *l);
 /* No new links; handshakes under way are dropped. NULL is fine. */
 void listener_free(struct listener *l);
+/* TLS handshakes under way. NULL: 0. */
+size_t listener_n_handshakes(const struct listener *l);
 /* Array of "ip:port" as bound (a configured port 0 is resolved). */
 struct json_t *listener_json(const struct listener *l);

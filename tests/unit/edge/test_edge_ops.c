@@ -24,6 +24,7 @@
 #define DAY_MS		(24ll * 3600 * 1000)
 
 struct fixture {
+	struct edge_settings settings;
 	char dir[64];
 	char db[96];
 	uv_loop_t uv;
@@ -44,6 +45,12 @@ static int set_up(void **state)
 	snprintf(f->db, sizeof(f->db), "%s/edge.db", f->dir);
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	f->e.uv = &f->uv;
+	f->settings.limits = (struct edge_limits){.max_connections = 11,
+						  .max_clients = 12,
+						  .max_streams = 13,
+						  .max_dials = 14,
+						  .max_handshakes = 15};
+	f->e.settings = &f->settings;
 	list_init(&f->e.connections);
 	list_init(&f->e.clients);
 	list_init(&f->e.holds);
@@ -126,6 +133,9 @@ static void test_status(void **state)
 
 	f->e.n_connections = 3;
 	f->e.n_clients = 2;
+	f->e.n_flows = 4;
+	f->e.n_dials = 1;
+	f->e.n_limited = 6;
 	f->e.certificate.not_after_ms = clock_wall_ms() + 9 * DAY_MS + DAY_MS / 2;
 	f->e.started_ms = clock_boot_ms();
 	status = edge_ops.status(&f->e);
@@ -138,6 +148,15 @@ static void test_status(void **state)
 	assert_int_equal(number(status, "buffered_peak_bytes"), 0);
 	assert_int_equal(number(status, "windows_bytes"), 0);
 	assert_int_equal(number(status, "buffer_budget_bytes"), 1 << 20);
+	assert_int_equal(number(status, "streams"), 4);
+	assert_int_equal(number(status, "streams_max"), 13);
+	assert_int_equal(number(status, "dials"), 1);
+	assert_int_equal(number(status, "dials_max"), 14);
+	assert_int_equal(number(status, "handshakes"), 0);
+	assert_int_equal(number(status, "handshakes_max"), 15);
+	assert_int_equal(number(status, "connections_max"), 11);
+	assert_int_equal(number(status, "clients_max"), 12);
+	assert_int_equal(number(status, "refused"), 6);
 	assert_true(json_is_false(json_object_get(status, "draining")));
 	assert_int_equal(json_array_size(json_object_get(status, "listeners")), 0);
 	json_decref(status);

@@ -68,6 +68,9 @@ static void test_defaults(void **state)
 	assert_int_equal(s->drain_timeout_ms, 30000);
 	assert_int_equal(s->route_hold_ms, 86400000);
 	assert_int_equal(s->limits.handshakes_per_second, 200);
+	assert_int_equal(s->limits.max_streams, 65536);
+	assert_int_equal(s->limits.max_dials, 8192);
+	assert_int_equal(s->limits.max_handshakes, 1024);
 	assert_int_equal(s->limits.failures.burst, 20);
 	assert_int_equal(s->limits.failures.per_minute, 10);
 	edge_settings_free(s);
@@ -120,7 +123,7 @@ static void test_bad_input_is_named(void **state)
 			 NULL, out));
 	assert_string_equal(
 		out, "f: window-budget: too small for the 1025 connections that limits allow: give "
-		     "65MiB or lower max-connections and max-clients\n");
+		     "69MiB or lower max-connections and max-clients\n");
 }
 
 static void test_shown_settings_load_again(void **state)
