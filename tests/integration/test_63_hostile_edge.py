@@ -4,7 +4,6 @@ sends, and another edge connection is served as before."""
 
 import json
 import os
-import socket
 
 from peers import edge as scripted
 from peers import rpc
@@ -50,7 +49,7 @@ class HostileEdge(Case):
         self.server = serve(self, origin.echo)
         self.agent = Agent(self, self.edge.address, authority.ca_file, write_credentials(self),
                            routes(route(f"{HOST}/32", via=f"127.0.0.1:{self.server.port}"),
-                                  route(f"{SILENT}/32", via=f"127.0.0.1:{self.silent()}"),
+                                  route(f"{SILENT}/32", via=f"127.0.0.1:{origin.silent_port(self)}"),
                                   route("0.0.0.0/1"), route("::/32")),
                            settings="edge-server-name: h2.cftunnel.com\nha-connections: 8\n"
                                     f"max-active-flows: {FLOWS_MAX}\n").start()
@@ -70,17 +69,6 @@ class HostileEdge(Case):
         # Not what a sanitizer keeps of freed memory; without one a few MB would do.
         self.assertLess(self.rss() - self.memory, 256 << 20)
         super().tearDown()
-
-    def silent(self):
-        """A port of loopback that answers no SYN, because its backlog is full."""
-        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.addCleanup(listener.close)
-        for _ in range(4):
-            sock = socket.socket()
-            self.addCleanup(sock.close)
-            sock.setblocking(False)
-            sock.connect_ex(listener.getsockname())
-        return listener.getsockname()[1]
 
     def rss(self):
         with open(f"/proc/{self.agent.process.pid}/statm", encoding="ascii") as f:

@@ -149,6 +149,12 @@ class H2Connection:
             self._frozen = True
             self._wake()
 
+    def deafen(self):
+        """From now on nothing is read; what is sent still goes out."""
+        with self.lock:
+            self._deaf = True
+            self._wake()
+
     def close(self):
         """Flushes, then closes TLS and TCP."""
         with self.lock:
@@ -162,7 +168,7 @@ class H2Connection:
 
     # ---- machinery ----
 
-    _begun = _frozen = False
+    _begun = _frozen = _deaf = False
 
     def _abandon_handshake(self):
         try:
@@ -256,15 +262,25 @@ class H2Connection:
                 except (OSError, ValueError):
                     pass
                 return False
-            events = selectors.EVENT_READ | (0 if flushed else selectors.EVENT_WRITE)
-            selector.modify(self.sock, events)
-            pending = isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()
+            self._watch(selector, flushed)
+            pending = not self._deaf and isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()
         selector.select(0 if pending else 1)
         try:
             self._wake_r.recv(4096)
         except BlockingIOError:
             pass
-        return self._read()
+        return self._deaf or self._read()
+
+    def _watch(self, selector, flushed):
+        events = 0 if self._deaf else selectors.EVENT_READ
+        events |= 0 if flushed else selectors.EVENT_WRITE
+        if not events:
+            if self.sock in selector.get_map():
+                selector.unregister(self.sock)
+        elif self.sock in selector.get_map():
+            selector.modify(self.sock, events)
+        else:
+            selector.register(self.sock, events)
 
     def _flush(self):
         self._out += self.h2.data_to_send()

@@ -96,6 +96,25 @@ def send_all(data, at_once=False):
     return behaviour
 
 
+def fountain(sock):
+    """Sends without end, reads nothing."""
+    block = bytes(65536)
+    while True:
+        sock.sendall(block)
+
+
+def silent_port(case):
+    """A port of loopback that answers no SYN, because its backlog is full."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    case.addCleanup(listener.close)
+    for _ in range(4):
+        sock = socket.socket()
+        case.addCleanup(sock.close)
+        sock.setblocking(False)
+        sock.connect_ex(listener.getsockname())
+    return listener.getsockname()[1]
+
+
 def stall(event):
     """Reads nothing until @event is set, then everything."""
     def behaviour(sock):
