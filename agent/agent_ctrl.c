@@ -124,6 +124,7 @@ static json_t *describe_load(const struct agent *a)
 	set_number(load, LOAD_BUFFER_BUDGET, b->soft_bytes);
 	set_number(load, LOAD_WINDOWS, b->granted_bytes);
 	set_number(load, LOAD_WINDOWS_MAX, b->hard_bytes - b->soft_bytes);
+	set_number(load, LOAD_CUT, a->service.n_cut);
 	set_number(load, LOAD_REFUSED, dispatch_n_limited(a->dispatch));
 	return load;
 }

@@ -24,6 +24,7 @@
 #include "base/uuid.h"
 #include "ctrl/state_file.h"
 #include "tun/netlink.h"
+#include "wire/pressure.h"
 #include "wire/registration.h"
 
 struct ctrl_request;
@@ -52,8 +53,10 @@ struct agent_service {
 	bool told;  /* the first state was */
 	uv_timer_t ready_timer;
 	uv_timer_t watchdog;
-	uv_timer_t sweep; /* of idle control clients, and of memory after a peak */
+	uv_timer_t sweep; /* of idle control clients, of memory after a peak, of stalled streams */
 	bool save_failed; /* and was logged */
+	struct pressure pressure;
+	uint64_t n_cut; /* streams that held the buffer budget for too long */
 };
 
 /* agent_routes.c */

@@ -18,6 +18,7 @@
 #include "base/notify.h"
 #include "ctrl/agent_status.h"
 #include "ctrl/ctrl_server.h"
+#include "wire/io_loop.h"
 
 #define READY_AFTER_MS	10000
 #define READY_AGAIN_MS	100
@@ -116,11 +117,25 @@ static void watchdog_cb(uv_timer_t *timer)
 	notify_send("WATCHDOG=1\n");
 }
 
+static void relieve(struct agent *a)
+{
+	size_t excess =
+		pressure_excess(&a->service.pressure, &a->loop->budget, io_loop_now_ms(a->loop));
+	unsigned int n = excess > 0 ? origins_relieve(a->origins, excess) : 0;
+
+	a->service.n_cut += n;
+	if (n > 0)
+		log_warn("buffer-budget is used up by streams that nobody reads: the largest are "
+			 "cut",
+			 log_int("streams", n));
+}
+
 static void sweep_cb(uv_timer_t *timer)
 {
 	struct agent *a = timer->data;
 
 	ctrl_server_sweep(a->ctrl, uv_now(&a->uv));
+	relieve(a);
 	origins_tidy(a->origins);
 }
 

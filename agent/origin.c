@@ -29,6 +29,7 @@
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 #include "wire/io_loop.h"
+#include "wire/pressure.h"
 #include "wire/tcp_socket.h"
 
 /* No stream window of ours is ever larger: more is a broken peer. */
@@ -160,7 +161,7 @@ static void relay_ended(void *ctx, const struct relay_result *result)
 		[RELAY_END_CLEAN] = "both ended",
 		[RELAY_END_A_RESET] = "target failed",
 		[RELAY_END_B_RESET] = "stream was reset",
-		[RELAY_END_ABORTED] = "shut down",
+		[RELAY_END_ABORTED] = "cut",
 	};
 	struct flow *f = ctx;
 
@@ -332,12 +333,12 @@ void origins_open(struct origins *o, const struct origin_request *req)
 
 /* ---- all flows ---- */
 
-static void abort_flow(struct flow *f)
+static void abort_flow(struct flow *f, enum stream_error why, const char *reason)
 {
 	if (f->relay)
 		relay_abort(f->relay);
 	else
-		refuse(f, STREAM_ERROR_DRAINING, "shut down");
+		refuse(f, why, reason);
 }
 
 void origins_abort_all(struct origins *o)
@@ -345,7 +346,46 @@ void origins_abort_all(struct origins *o)
 	struct list *pos, *tmp;
 
 	list_for_each_safe (pos, tmp, &o->flows)
-		abort_flow(list_entry(pos, struct flow, node));
+		abort_flow(list_entry(pos, struct flow, node), STREAM_ERROR_DRAINING, "shut down");
+}
+
+static size_t buffered(const struct flow *f)
+{
+	return f->dial ? buf_len(&f->dial->early) : relay_buffered(f->relay);
+}
+
+/* The flow that holds most, and how much. NULL: none holds anything. */
+static struct flow *find_largest(const struct origins *o, size_t *np)
+{
+	struct flow *largest = NULL;
+	struct list *pos;
+
+	*np = 0;
+	list_for_each (pos, &o->flows) {
+		struct flow *f = list_entry(pos, struct flow, node);
+		size_t n = buffered(f);
+
+		if (n <= *np)
+			continue;
+		*np = n;
+		largest = f;
+	}
+	return largest;
+}
+
+unsigned int origins_relieve(struct origins *o, size_t n_bytes)
+{
+	unsigned int n_cut = 0;
+	struct flow *f;
+	size_t n;
+
+	while (n_bytes > 0 && n_cut < PRESSURE_CUT_MAX && (f = find_largest(o, &n)) != NULL) {
+		log_flow(f, "stream cut", "buffer-budget is used up and it isn't read");
+		abort_flow(f, STREAM_ERROR_LIMIT, "cut");
+		n_bytes -= n < n_bytes ? n : n_bytes;
+		n_cut++;
+	}
+	return n_cut;
 }
 
 struct origins *origins_free(struct origins *o)

@@ -48,6 +48,12 @@ void origins_open(struct origins *o, const struct origin_request *req);
 /* Resets every flow. */
 void origins_abort_all(struct origins *o);
 
+/*
+ * Ends the flows that hold most of what is buffered, until @n_bytes or PRESSURE_CUT_MAX flows are
+ * gone (wire/pressure.h). Returns how many.
+ */
+unsigned int origins_relieve(struct origins *o, size_t n_bytes);
+
 /* To be called now and then: gives memory back after many flows have ended. */
 void origins_tidy(struct origins *o);
 

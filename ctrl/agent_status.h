@@ -56,6 +56,7 @@
 #define LOAD_BUFFER_BUDGET "buffer_budget_bytes"
 #define LOAD_WINDOWS	   "windows_bytes" /* what connections may send before they wait */
 #define LOAD_WINDOWS_MAX   "window_budget_bytes"
+#define LOAD_CUT	   "cut"     /* streams that used up the budget and were not read */
 #define LOAD_REFUSED	   "refused" /* streams refused at one of these, since the start */
 
 #define PING_SOCKET	 "ping-socket"

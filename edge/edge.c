@@ -25,6 +25,7 @@
 #include "edge/flow.h"
 #include "edge/ingress.h"
 #include "edge/listener.h"
+#include "edge/relief.h"
 
 /*
  * Windows start at 1 MiB per stream and per connection, and the link makes them grow. Connection
@@ -98,6 +99,7 @@ void edge_tick_cb(uv_timer_t *timer)
 	edge_model_tick(e->model, clock_wall_ms());
 	tick_all(e, now_ms);
 	expire_holds(e, now_ms);
+	relief_tick(e, now_ms);
 	listener_tick(e->listener);
 	ctrl_server_sweep(e->ctrl, uv_now(e->uv));
 	(void)heap_peak_fall(&e->flows_peak, e->n_flows);

@@ -21,6 +21,7 @@
 #include "edge/limits.h"
 #include "edge/model.h"
 #include "wire/h2_session.h"
+#include "wire/pressure.h"
 
 struct access_log;
 struct ctrl_server;
@@ -83,6 +84,8 @@ struct edge {
 	uint32_t n_connections; /* without surplus ones, as n_clients */
 	uint32_t n_clients;
 	uint32_t n_surplus; /* links that are there to hear of a limit */
+	struct pressure pressure;
+	uint64_t n_cut;	    /* flows that held the buffer budget for too long */
 	uint64_t n_limited; /* refused at a limit, of any kind */
 	struct quota limits_told[EDGE_LIMIT_N];
 	uint64_t started_ms;	 /* clock_boot_ms() */

@@ -26,14 +26,14 @@ static json_t *load_json(const struct edge *e)
 	const struct edge_limits *l = &e->settings->limits;
 	const struct budget *b = &e->io->budget;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "streams",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "streams",
 			 (json_int_t)e->n_flows, "streams_max", (json_int_t)l->max_streams, "dials",
 			 (json_int_t)e->n_dials, "dials_max", (json_int_t)l->max_dials,
 			 "handshakes", (json_int_t)listener_n_handshakes(e->listener),
 			 "handshakes_max", (json_int_t)l->max_handshakes, "connections_max",
 			 (json_int_t)l->max_connections, "clients_max", (json_int_t)l->max_clients,
 			 "window_budget_bytes", (json_int_t)(b->hard_bytes - b->soft_bytes),
-			 "refused", (json_int_t)e->n_limited);
+			 "refused", (json_int_t)e->n_limited, "cut", (json_int_t)e->n_cut);
 }
 
 static struct json_t *op_status(void *ctx)

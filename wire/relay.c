@@ -364,6 +364,11 @@ void relay_preload_b(struct relay *r, struct buf *early, bool ended)
 	preload(&r->b, early, ended);
 }
 
+size_t relay_buffered(const struct relay *r)
+{
+	return r->end == RELAY_END_ABORTED ? 0 : buf_len(&r->a.queue) + buf_len(&r->b.queue);
+}
+
 void relay_abort(struct relay *r)
 {
 	if (r->finished || r->end != RELAY_END_CLEAN)

@@ -80,5 +80,8 @@ NODISCARD int relay_new_streams(struct relay **relayp, struct io_loop *loop, str
 void relay_preload_b(struct relay *r, struct buf *early, bool ended);
 void relay_preload_a(struct relay *r, struct buf *early, bool ended);
 
+/* Received and not yet taken, on both sides; 0 after relay_abort(). */
+size_t relay_buffered(const struct relay *r);
+
 /* Ends both sides at once (reset); done is called from a task. */
 void relay_abort(struct relay *r);

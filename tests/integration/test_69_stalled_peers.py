@@ -144,6 +144,30 @@ class AgentTest(StallCase):
         self.assertEqual(again.wait_answer(stream)[":status"], "200")
 
 
+    def test_targets_that_stop_reading(self):
+        """The edge is alive, servers are stopped: who holds the buffers has to go, nobody else."""
+        streams = [self.bad.open_tcp(f"{SINK}:1") for _ in range(12)]
+        for stream in streams:
+            self.assertEqual(self.bad.wait_answer(stream)[":status"], "200")
+            self.thread(self.fill, stream)
+        wait_until(lambda: self.load()["buffered_bytes"] > BUFFER, "the budget to be used up",
+                   show=lambda: str(self.load()))
+        wait_until(lambda: self.load()["cut"] > 0, "relief", show=lambda: str(self.load()))
+        self.agent.process.wait_log("buffer-budget is used up")
+        self.assert_bounded(self.load(), len(streams))
+        self.bad.wait(lambda: any(s.closed for s in streams), "the end of some")
+        self.assertFalse(all(s.closed for s in streams))
+        self.assertFalse(self.bad.closed)
+        self.echo(b"after")
+        self.agent.wait_state("Healthy")
+
+    def fill(self, stream):
+        try:
+            self.bad.send(stream, bytes(8 * MIB), deadline_s=15)
+        except AssertionError:
+            pass    # no more credit
+
+
 class DeafAgent(stock.Agent):
     """Accepts every stream, gives no credit."""
 
@@ -159,10 +183,10 @@ class EdgeTest(StallCase):
     def load(self):
         return self.stack.edge.json("status")
 
-    def start_stack(self, **options):
+    def start_stack(self):
         """HOST is an echo behind a real agent, through which a real client holds a stream."""
         self.stack = Stack(self, serve(self, origin.echo).port, edge_settings=self.SETTINGS,
-                           start=False, **options)
+                           start=False)
 
     def start_agent(self):
         self.stack.agent.start().wait_state("Healthy")
@@ -171,9 +195,17 @@ class EdgeTest(StallCase):
         echo_line(self.held, "before")
         self.begin(self.stack.edge.process)
 
-    def connect(self):
+    def start_fountain(self):
+        """As start_agent(), with FOUNTAIN."""
+        self.stack.agent.configure(adit.routes(
+            *self.stack.routes,
+            adit.route(f"{FOUNTAIN}/32", via=f"127.0.0.1:{serve(self, origin.fountain).port}")))
+        self.start_agent()
+
+    def connect(self, **options):
         edge = self.stack.edge
-        client = Client(("127.0.0.1", edge.port), edge.ca_file, load_token(self.stack.client))
+        client = Client(("127.0.0.1", edge.port), edge.ca_file, load_token(self.stack.client),
+                        **options)
         self.addCleanup(client.close)
         client.start().wait(lambda: client.peer_settings, "the edge's SETTINGS")
         return client
@@ -230,10 +262,7 @@ class EdgeTest(StallCase):
 
     def test_client_that_stops_reading(self):
         self.start_stack()
-        self.stack.agent.configure(adit.routes(
-            *self.stack.routes,
-            adit.route(f"{FOUNTAIN}/32", via=f"127.0.0.1:{serve(self, origin.fountain).port}")))
-        self.start_agent()
+        self.start_fountain()
         client = self.connect()
         for _ in range(40):
             stream = client.connect(f"{FOUNTAIN}:1")
@@ -252,6 +281,26 @@ class EdgeTest(StallCase):
             return self.load()["client_connections"] == 1
         wait_until(is_gone, "the dead client to be gone", show=self.stack.edge.process.log_tail)
         self.assertGreater(self.load()["buffered_peak_bytes"], BUFFER)
+        self.assert_all_free(1)
+
+    def test_client_that_gives_no_window(self):
+        """It is alive and answers PINGs: what it holds of the budget is cut all the same."""
+        self.start_stack()
+        self.start_fountain()
+        client = self.connect(window=1)
+        streams = [client.connect(f"{FOUNTAIN}:1") for _ in range(40)]
+        for stream in streams:
+            stream.auto_credit = False
+        wait_until(lambda: self.load()["buffered_bytes"] > BUFFER, "the budget to be used up")
+        wait_until(lambda: self.load()["cut"] > 0, "relief", show=lambda: str(self.load()))
+        self.assert_bounded(self.load(), len(streams))
+        client.wait(lambda: any(s.closed for s in streams), "the end of some")
+        self.stack.edge.process.wait_log("buffer-budget is used up and it isn't read")
+        self.assertFalse(client.closed)
+        # Those that are left fill it again, and have less time then.
+        echo_line(self.held, "after")
+        self.assertEqual(len(self.stack.edge.agents()), 4)
+        client.close()
         self.assert_all_free(1)
 
 

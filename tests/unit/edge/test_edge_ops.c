@@ -157,6 +157,7 @@ static void test_status(void **state)
 	assert_int_equal(number(status, "connections_max"), 11);
 	assert_int_equal(number(status, "clients_max"), 12);
 	assert_int_equal(number(status, "refused"), 6);
+	assert_int_equal(number(status, "cut"), 0);
 	assert_true(json_is_false(json_object_get(status, "draining")));
 	assert_int_equal(json_array_size(json_object_get(status, "listeners")), 0);
 	json_decref(status);
