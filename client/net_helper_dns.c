@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "client/net_request.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 
 #define PATIENCE_MS 10000
 #define NAME_SIZE   (HOST_NAME_MAX_LEN + 2) /* with "~" */

@@ -29,7 +29,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "client/net_helper_dns.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 #include "tun/netlink_cleanup.h"
 #include "tun/netlink_socket.h"
 

@@ -11,7 +11,7 @@
 #include "client/keeper.h"
 #include "client/net_helper.h"
 #include "client/network_map.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 #include "client/routes_feed.h"
 #include "client/up.h"
 #include "routing/prefix_set.h"

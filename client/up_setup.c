@@ -355,7 +355,8 @@ int up_host_open(struct up *u)
 
 int up_host_let_go(struct up *u)
 {
-	int r = privileges_drop_all(u->host.has_user ? &u->host.user : NULL);
+	const struct up_host *h = &u->host;
+	int r = h->has_user ? privileges_drop_to(&h->user) : privileges_drop_all();
 
 	prctl(PR_SET_DUMPABLE, 0);
 	if (r < 0)

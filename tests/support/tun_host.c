@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "client/instance_lock.h"
 #include "client/net_helper.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 #include "tun/netlink_cleanup.h"
 #include "tun/netlink_link.h"
 #include "tun/private_ns.h"
@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 	set_up_device(&h);
 	must(&h, "private namespace", private_ns_open(&h.ns, &h.addresses, 0, &h.diag));
 	start_helper(&h);
-	must(&h, "privileges", privileges_drop_all(NULL));
+	must(&h, "privileges", privileges_drop_all());
 	if (argc > ARGUMENTS)
 		start_child(&h, argv + ARGUMENTS);
 	run(&h);

@@ -17,7 +17,7 @@
 #include "../tun/own_namespace.h"
 #include "client/net_helper.h"
 #include "client/net_helper_service.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 #include "tun/netlink_cleanup.h"
 
 #define DEADLINE_MS 60000
@@ -482,7 +482,7 @@ static int main_without_capabilities(void)
 	struct netlink_route route = {.kind = NETLINK_ROUTE_THROW,
 				      .table = config.bounds.numbers.table};
 
-	if (privileges_drop_all(NULL) < 0 || netlink_open(&nl) < 0)
+	if (privileges_drop_all() < 0 || netlink_open(&nl) < 0)
 		return 1;
 	route.prefix = prefix_of("10.0.0.1/32");
 	if (netlink_route_add(nl, &route) != -EPERM)
@@ -518,7 +518,7 @@ static int start_without_right(void)
 	struct diag d;
 
 	diag_init(&d, NULL);
-	if (privileges_drop_all(NULL) < 0 || net_helper_start(&config, &h, &d) != -EPERM)
+	if (privileges_drop_all() < 0 || net_helper_start(&config, &h, &d) != -EPERM)
 		return 1;
 	return d.n_errors == 1 && strstr(d.items[0].text, "CAP_NET_ADMIN is needed") ? 0 : 2;
 }

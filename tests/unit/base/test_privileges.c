@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "client/privileges.h"
+#include "base/privileges.h"
 
 #define NOBODY 65534
 
@@ -56,7 +56,7 @@ static int drop_and_stay(void)
 	bool root = privileges_have(PRIVILEGE(CAP_SETPCAP));
 	uid_t uid = getuid();
 
-	if (privileges_drop_all(NULL) != 0 || !all_empty() || getuid() != uid)
+	if (privileges_drop_all() != 0 || !all_empty() || getuid() != uid)
 		return 1;
 	if (root && strcmp(status_line("CapBnd:\t"), "0000000000000000") != 0)
 		return 2;
@@ -69,7 +69,7 @@ static int drop_and_become_nobody(void)
 {
 	const struct privileges_user user = {NOBODY, NOBODY};
 
-	if (privileges_drop_all(&user) != 0 || !all_empty())
+	if (privileges_drop_to(&user) != 0 || !all_empty())
 		return 1;
 	if (strcmp(status_line("Uid:\t"), "65534\t65534\t65534\t65534") != 0 ||
 	    strcmp(status_line("Gid:\t"), "65534\t65534\t65534\t65534") != 0)

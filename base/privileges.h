@@ -33,9 +33,14 @@ int privileges_keep(uint64_t caps);
  */
 int privileges_hand_on(uint64_t caps);
 
+/* The bounding set becomes @caps, as far as CAP_SETPCAP allows. */
+void privileges_bound(uint64_t caps);
+
 /*
- * No capability in any set, no_new_privs; and with @user (may be NULL: stay) its uid, gid and
- * groups. For the calling thread: use it before there are others. Verified before it returns 0;
- * -errno.
+ * No capability in any set, no_new_privs. For the calling thread: use it before there are others.
+ * Verified before it returns 0; -errno.
  */
-int privileges_drop_all(const struct privileges_user *user);
+int privileges_drop_all(void);
+
+/* The same, and @user's uid, gid and groups. */
+int privileges_drop_to(const struct privileges_user *user);
