@@ -29,6 +29,8 @@ HOMES = {
     "linux/if_tun.h": ("tun/*", "bench/delay.c"),
     "sqlite3.h": ("edge/store*",),
     "yaml.h": ("base/yaml*",),
+    "seccomp.h": ("base/syscall_filter.c",),
+    "linux/landlock.h": ("base/landlock.c",),
     "jansson.h": ("*.c",),
     "uv.h": ("*.c", "wire/*", "tun/*", "ctrl/*", "agent/*", "edge/*", "client/*", "cmd/*"),
 }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/confinement.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/err.h"
+#include "base/privileges.h"
+
+#ifdef ADIT_SANITIZED
+static const bool is_sanitized = true;
+#else
+static const bool is_sanitized = false;
+#endif
+
+static bool is_asked_for(const char *what)
+{
+	const char *text = getenv(CONFINEMENT_ENV);
+
+	return text && strcmp(text, what) == 0;
+}
+
+static int restrict_files(const struct confinement *c, struct confined *done, struct diag *diag)
+{
+	int r = landlock_restrict(c->areas, c->n_areas);
+
+	done->files = r == 0;
+	if (r == LANDLOCK_E_MISSING)
+		diag_add(diag, DIAG_WARNING, 0,
+			 "this kernel has no Landlock: only permissions keep files from us");
+	else if (r < 0)
+		diag_add(diag, DIAG_ERROR, 0, "files can't be restricted: %s", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+static int filter_syscalls(const struct confinement *c, struct confined *done, struct diag *diag)
+{
+	enum syscall_mode mode = is_asked_for("kill") ? SYSCALL_KILL : SYSCALL_REFUSE;
+	int r;
+
+	if (is_asked_for("off")) {
+		diag_add(diag, DIAG_WARNING, 0, CONFINEMENT_ENV "=off: no system call filter");
+		return 0;
+	}
+	r = syscall_filter_install(c->groups, c->n_groups, mode, c->on_refused);
+	if (r >= 0)
+		done->n_syscalls = r;
+	else
+		diag_add(
+			diag, DIAG_ERROR, 0,
+			"no system call filter: %s; a kernel without seccomp takes " CONFINEMENT_ENV
+			"=off",
+			strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+int confine(const struct confinement *c, struct confined *done, struct diag *diag)
+{
+	int r = privileges_drop_all();
+
+	*done = (struct confined){0};
+	if (r < 0) {
+		diag_add(diag, DIAG_ERROR, 0, "privileges can't be given up: %s", strerror(-r));
+		return err_trace(r);
+	}
+	if (is_sanitized) {
+		diag_add(diag, DIAG_WARNING, 0,
+			 "built with a sanitizer: no system call filter, no Landlock");
+		return 0;
+	}
+	r = restrict_files(c, done, diag);
+	if (r == 0)
+		r = filter_syscalls(c, done, diag);
+	return err_trace(r);
+}

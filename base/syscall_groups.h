@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * syscall_groups - rows that the tables of several roles have (struct syscall_group)
+ *
+ * What a C library, libuv and OpenSSL need in any process with a loop. A role lists those that it
+ * uses, and its own; none of them opens anything. Rarely seen, but never to be missed: clocks where
+ * the vDSO gives up, restart_syscall after SIGSTOP, tgkill for abort().
+ */
+
+#include <sched.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "base/syscall_filter.h"
+
+#define SYSCALL_EXACTLY UINT64_MAX
+
+/* clone(2) of a thread, which makes neither a process nor a namespace. */
+#define SYSCALL_CLONE_MASK                                                                         \
+	(CLONE_THREAD | CLONE_VM | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |   \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
+/* clang-format off */
+
+#define SYSCALLS_MEMORY {                                                                          \
+	.reason = "memory, never executable",                                                      \
+	.names = "brk madvise mremap munmap",                                                      \
+	.rules = {                                                                                 \
+		{"mmap", 2, PROT_EXEC, 0},                                                         \
+		{"mprotect", 2, PROT_EXEC, 0},                                                     \
+	},                                                                                         \
+}
+
+#define SYSCALLS_THREADS {                                                                         \
+	.reason = "a worker thread: its stack, its locks",                                         \
+	.names = "futex gettid prlimit64 rseq sched_getaffinity sched_yield set_robust_list",      \
+	.rules = {{"clone", 0, SYSCALL_CLONE_MASK, CLONE_THREAD | CLONE_VM}},                      \
+}
+
+#define SYSCALLS_SIGNALS {                                                                         \
+	.reason = "signals, SIGSTOP and the end",                                                  \
+	.names = "exit exit_group getpid restart_syscall rt_sigaction rt_sigprocmask "             \
+		 "rt_sigreturn tgkill",                                                            \
+}
+
+#define SYSCALLS_CLOCK {                                                                           \
+	.reason = "clocks, where the vDSO doesn't answer; random numbers",                         \
+	.names = "clock_gettime clock_nanosleep getrandom gettimeofday time",                      \
+}
+
+#define SYSCALLS_LOOP {                                                                            \
+	.reason = "the event loop",                                                                \
+	.names = "close epoll_ctl epoll_pwait epoll_wait",                                         \
+	.rules = {{"ioctl", 1, SYSCALL_EXACTLY, FIONBIO}},                                         \
+}
+
+#define SYSCALLS_STREAMS {                                                                         \
+	.reason = "bytes of sockets, pipes and files",                                             \
+	.names = "read recvfrom sendto shutdown write writev",                                     \
+}
+
+/* clang-format on */
