@@ -103,7 +103,6 @@ static const char *describe_ping(void)
 	static const char *const names[] = {
 		[ECHO_MEANS_NONE] = PING_UNAVAILABLE,
 		[ECHO_MEANS_PING] = PING_SOCKET,
-		[ECHO_MEANS_RAW] = PING_RAW,
 	};
 
 	return names[echo_origin_means()];

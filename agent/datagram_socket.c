@@ -12,9 +12,6 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
-/* Enough to see whose packet an error is about: an ICMP header. */
-#define ERROR_PACKET_MAX 64
-
 /* Bursts come faster than a busy loop's turns; the kernel caps it at net.core.rmem_max. */
 #define RECEIVE_BUFFER (512 * 1024)
 
@@ -81,26 +78,20 @@ static bool find_icmp(struct msghdr *m, uint8_t *typep, uint8_t *codep)
 enum datagram_socket_error datagram_socket_take_error(struct datagram_socket *s, uint8_t *typep,
 						      uint8_t *codep)
 {
-	uint8_t packet[ERROR_PACKET_MAX];
 	_Alignas(struct cmsghdr) uint8_t control[512];
-	struct iovec iov = {.iov_base = packet, .iov_len = sizeof(packet)};
 	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = sizeof(control),
 	};
-	ssize_t n = recvmsg(s->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
 	int pending;
 	socklen_t n_pending = sizeof(pending);
 
-	if (n < 0) {
+	/* The packet that the error is about isn't wanted. */
+	if (recvmsg(s->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
 		(void)getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &n_pending);
 		return DATAGRAM_SOCKET_NO_ERROR;
 	}
 	if (!find_icmp(&m, typep, codep))
-		return DATAGRAM_SOCKET_OTHER_ERROR;
-	if (s->ops->is_own_error && !s->ops->is_own_error(s, packet, (size_t)n))
 		return DATAGRAM_SOCKET_OTHER_ERROR;
 	return DATAGRAM_SOCKET_ICMP_ERROR;
 }

@@ -26,16 +26,12 @@ struct datagram_socket_ops {
 	/* The datagram inside what was received, *@np octets of it; NULL: not for this flow. */
 	const uint8_t *(*unwrap)(const struct datagram_socket *s, const uint8_t *packet,
 				 size_t *np);
-	/* True if the packet that an error is about was sent by this socket. NULL: always. */
-	bool (*is_own_error)(const struct datagram_socket *s, const uint8_t *packet, size_t n);
 };
 
 struct datagram_socket {
 	const struct datagram_socket_ops *ops;
 	int fd; /* -1: none */
 	uint8_t family;
-	bool is_raw;	  /* echo: no ping socket, but CAP_NET_RAW */
-	uint16_t echo_id; /* of a raw one, network order */
 };
 
 /* A socket that tells ICMP errors (IP_RECVERR): @type and @protocol as for socket(2). fd or -errno.

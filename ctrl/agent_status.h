@@ -60,7 +60,6 @@
 #define LOAD_REFUSED	   "refused" /* streams refused at one of these, since the start */
 
 #define PING_SOCKET	 "ping-socket"
-#define PING_RAW	 "raw-socket"
 #define PING_UNAVAILABLE "unavailable" /* the host allows neither: see ping_group_range */
 
 /* Added by `adit status --json`, also when no agent answers. */
