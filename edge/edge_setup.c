@@ -134,7 +134,10 @@ void edge_set_budget(struct edge *e, const struct edge_settings *settings)
 	budget_set_windows(&e->io->budget, settings->window_budget_bytes, n_links);
 }
 
-/* The port is bound last: whoever can connect finds an edge that knows its tunnels. */
+/*
+ * The port is bound last: whoever can connect finds an edge that knows its tunnels. Then nothing
+ * needs a privilege any more.
+ */
 enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 {
 	int r = io_loop_new(&e->io, e->uv, e->boot->buffer_budget_bytes);
@@ -158,6 +161,8 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 		r = start_signals(e, diag);
 	if (r == 0)
 		r = listener_new(&e->listener, e, diag);
+	if (r == 0)
+		r = store_start(e->store);
 	if (r == CTRL_E_RUNNING || r == -EBUSY)
 		return EDGE_EXIT_RUNNING;
 	return r == 0 ? EDGE_EXIT_OK : EDGE_EXIT_FAILED;
@@ -186,6 +191,10 @@ void edge_tear_down(struct edge *e)
 	free_holds(e);
 	listener_free(e->listener);
 	ctrl_server_free(e->ctrl);
+	/* The loop waits for what was queued, also by a set-up that failed before the worker's
+	 * turn. */
+	if (e->store && store_start(e->store) < 0)
+		abort();
 	/* Links that still say goodbye need the io_loop. */
 	(void)uv_run(e->uv, UV_RUN_DEFAULT);
 	store_free(e->store);

@@ -34,6 +34,7 @@ struct store {
 	struct list finished;
 	size_t n_unfinished; /* loop only: queued and not called back; the loop lives as long */
 	bool is_stopping;    /* under the mutex: the worker ends when nothing is pending */
+	bool has_worker;     /* loop only */
 	bool is_closed;	     /* loop only: nothing is queued any more */
 };
 
@@ -136,8 +137,8 @@ static void deinit_shared(struct store *s)
 	uv_mutex_destroy(&s->mutex);
 }
 
-/* On failure nothing is left but the handle, if it was made, which frees @s when it is closed. */
-static int start(struct store *s, uv_loop_t *uv)
+/* On failure nothing is left. */
+static int make(struct store *s, uv_loop_t *uv)
 {
 	int r = init_shared(s);
 
@@ -153,12 +154,7 @@ static int start(struct store *s, uv_loop_t *uv)
 	}
 	s->async.data = s;
 	uv_unref((uv_handle_t *)&s->async);
-	r = uv_thread_create(&s->worker, work, s);
-	if (r < 0) {
-		deinit_shared(s);
-		uv_close((uv_handle_t *)&s->async, store_closed_cb);
-	}
-	return r;
+	return 0;
 }
 
 int store_new(struct store **storep, uv_loop_t *uv, const struct store_backend *backend, void *db)
@@ -170,13 +166,24 @@ int store_new(struct store **storep, uv_loop_t *uv, const struct store_backend *
 	s->db = db;
 	list_init(&s->pending);
 	list_init(&s->finished);
-	r = start(s, uv);
+	r = make(s, uv);
 	if (r < 0) {
 		backend->close(db);
 		return err_trace(r);
 	}
 	*storep = s;
 	return 0;
+}
+
+int store_start(struct store *s)
+{
+	int r;
+
+	if (s->has_worker)
+		return 0;
+	r = uv_thread_create(&s->worker, work, s);
+	s->has_worker = r == 0;
+	return err_trace(r);
 }
 
 void store_free(struct store *s)
@@ -187,7 +194,10 @@ void store_free(struct store *s)
 	s->is_stopping = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);
-	uv_thread_join(&s->worker);
+	if (s->has_worker)
+		uv_thread_join(&s->worker);
+	else
+		work(s);
 	s->is_closed = true;
 	finish_jobs(s);
 	s->backend->close(s->db);

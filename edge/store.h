@@ -116,7 +116,8 @@ const struct store_change *store_batch_at(const struct store_batch *b, size_t i)
 typedef int (*store_row_cb)(void *ctx, enum store_table_id table, const struct store_value *values);
 
 /*
- * A database connection. @load runs before the worker starts, @commit on the worker only.
+ * A database connection. @load runs before the worker starts, @commit on the worker, or without
+ * one in store_free().
  * Failures are -errno (-ENOSPC: disk full, -EIO: damaged, ...) with a text for people in @error.
  */
 struct store_backend {
@@ -136,10 +137,16 @@ NODISCARD int store_sqlite_open(const char *path, const struct store_backend **b
 
 /*
  * Takes @db over, also on failure. The uv loop stays alive while a batch isn't answered, no
- * longer. 0 or -errno.
+ * longer. Batches wait for store_start(). 0 or -errno.
  */
 NODISCARD int store_new(struct store **storep, uv_loop_t *uv, const struct store_backend *backend,
 			void *db);
+
+/*
+ * Begins the worker; again: nothing. A thread has the capabilities and the Landlock domain of the one that
+ * makes it: so after these were narrowed. 0 or -errno.
+ */
+NODISCARD int store_start(struct store *s);
 
 /*
  * Commits what is queued, runs the callbacks, closes the database. May block for as long

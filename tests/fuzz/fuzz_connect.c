@@ -79,7 +79,7 @@ static struct edge_model *make_edge(void)
 	struct uuid tunnel, connector;
 	struct store *store;
 
-	if (uv_loop_init(&uv) || store_new(&store, &uv, &backend, NULL) ||
+	if (uv_loop_init(&uv) || store_new(&store, &uv, &backend, NULL) || store_start(store) ||
 	    edge_model_new(&m, store, EDGE_ROUTE_HOLD_MS, NULL, NULL, 0, error) ||
 	    uuid_parse(TUNNEL, &tunnel) || uuid_parse(CONNECTOR, &connector) ||
 	    edge_connector_up(m, &tunnel, &connector, 0))

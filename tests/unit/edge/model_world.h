@@ -44,6 +44,7 @@ static inline void start(struct fixture *f)
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	assert_int_equal(store_sqlite_open(f->db, &backend, &db, NULL), 0);
 	assert_int_equal(store_new(&f->store, &f->uv, backend, db), 0);
+	assert_int_equal(store_start(f->store), 0);
 	assert_int_equal(
 		edge_model_new(&f->m, f->store, EDGE_ROUTE_HOLD_MS, f->events, f, f->now_ms, error),
 		0);

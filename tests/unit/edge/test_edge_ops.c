@@ -58,6 +58,7 @@ static int set_up(void **state)
 	assert_int_equal(io_loop_new(&f->e.io, &f->uv, 1 << 20), 0);
 	assert_int_equal(store_sqlite_open(f->db, &backend, &db, NULL), 0);
 	assert_int_equal(store_new(&f->e.store, &f->uv, backend, db), 0);
+	assert_int_equal(store_start(f->e.store), 0);
 	assert_int_equal(edge_model_new(&f->e.model, f->e.store, EDGE_ROUTE_HOLD_MS, NULL, NULL,
 					clock_wall_ms(), error),
 			 0);

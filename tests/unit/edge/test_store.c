@@ -72,7 +72,9 @@ static int open_db(struct fixture *f, struct store **storep)
 	void *db;
 	int r = store_sqlite_open(f->db, &backend, &db, &f->diag);
 
-	return r < 0 ? r : store_new(storep, &f->uv, backend, db);
+	if (r == 0)
+		r = store_new(storep, &f->uv, backend, db);
+	return r == 0 ? store_start(*storep) : r;
 }
 
 static void note_commit(void *ctx, const struct store_batch *batch, int status, const char *error)
@@ -339,6 +341,7 @@ static void backends_fail_and_end(void **state)
 	void *pair[2];
 
 	assert_int_equal(store_new(&s, &f->uv, &broken, &is_closed), 0);
+	assert_int_equal(store_start(s), 0);
 	pair[0] = f;
 	pair[1] = s;
 	store_commit(s, store_batch_new(), commit_again, pair);
