@@ -137,6 +137,8 @@ void agent_stopped(struct agent *a);
 
 /* Builds everything up to (not including) the first dial. 0 or an exit code, reported. */
 int agent_set_up(struct agent *a);
+/* The last step of setting up, before there is a second thread: agent_confine.c. */
+int agent_confine(struct agent *a);
 /* Stops what would keep the loop running: signals, timers, control socket, lookups. */
 void agent_let_go(struct agent *a);
 /* Of a half-built one, too. The loop is run dry here. */

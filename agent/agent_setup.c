@@ -308,7 +308,7 @@ int agent_set_up(struct agent *a)
 {
 	static int (*const steps[])(struct agent * a) = {
 		load_settings, load_credentials, open_loop,	agent_ctrl_open, agent_service_load,
-		make_tls,      make_discovery,	 make_identity, make_parts,
+		make_tls,      make_discovery,	 make_identity, make_parts,	 agent_confine,
 	};
 	int code = AGENT_EXIT_OK;
 

@@ -61,6 +61,9 @@ static const char *explain(int r)
 		return "it is no regular file";
 	case -ENOENT:
 		return "its folder is missing: make it, or set another path";
+	case -EACCES:
+		return "permission denied; in a folder that is new to a running edge only after a "
+		       "restart";
 	default:
 		return strerror(-r);
 	}

@@ -20,6 +20,8 @@ void edge_tell_ready(struct edge *e);
 
 /* Makes everything, the listener last; @diag says why not. */
 NODISCARD enum edge_exit edge_set_up(struct edge *e, struct diag *diag);
+/* The last step of setting up, before there is a second thread: edge_confine.c. 0 or -errno. */
+NODISCARD int edge_confine(struct edge *e, struct diag *diag);
 /* Frees what edge_set_up() made, whether it succeeded or not, and the settings. */
 void edge_tear_down(struct edge *e);
 /* The bound on buffered bytes that @settings make. */

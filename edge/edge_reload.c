@@ -3,25 +3,53 @@
 /* Reload: everything is read and checked first, then swapped at once. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "edge/access_log.h"
 #include "edge/edge_private.h"
 
-static bool has_ca(const struct edge *e, const struct edge_settings *new, struct diag *diag)
+/*
+ * 0, or -errno with the reason in @diag. access() would know nothing of Landlock, which leaves a
+ * running edge the folders that it began with.
+ */
+static int try_file(const char *key, const char *old_path, const char *path, struct diag *diag)
 {
-	if (strcmp(new->ca_file, e->settings->ca_file) == 0 || access(new->ca_file, R_OK) == 0)
-		return true;
-	diag_add(diag, DIAG_ERROR, 0, "ca: %s: %s", new->ca_file, strerror(errno));
-	return false;
+	CLEANUP(close_fd) int fd = -1;
+	int r;
+
+	if (strcmp(old_path, path) == 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return 0;
+	r = -errno;
+	diag_add(diag, DIAG_ERROR, 0, "%s: %s: %s%s", key, path, strerror(-r),
+		 r == -EACCES ? ": if its permissions are right, its folder is new to the running "
+				"edge: restart it"
+			      : "");
+	return r;
+}
+
+static int try_files(const struct edge *e, const struct edge_settings *new, struct diag *diag)
+{
+	const struct edge_settings *old = e->settings;
+	int r = try_file("ca", old->ca_file, new->ca_file, diag);
+
+	if (r == 0)
+		r = try_file("certificate", old->certificate_file, new->certificate_file, diag);
+	if (r == 0)
+		r = try_file("key", old->key_file, new->key_file, diag);
+	return r;
 }
 
 static void put_in_force(struct edge *e, struct edge_settings *new, struct access_log *log)
@@ -88,7 +116,9 @@ static int load(struct edge *e, struct edge_settings **newp, struct access_log *
 
 	if (r < 0)
 		return r;
-	r = has_ca(e, *newp, diag) ? edge_access_log_open(*newp, logp, diag) : -ENOENT;
+	r = try_files(e, *newp, diag);
+	if (r == 0)
+		r = edge_access_log_open(*newp, logp, diag);
 	if (r == 0) {
 		r = edge_certificate_load(e, *newp, diag);
 		if (r < 0)

@@ -162,6 +162,8 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 	if (r == 0)
 		r = listener_new(&e->listener, e, diag);
 	if (r == 0)
+		r = edge_confine(e, diag);
+	if (r == 0)
 		r = store_start(e->store);
 	if (r == CTRL_E_RUNNING || r == -EBUSY)
 		return EDGE_EXIT_RUNNING;

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What the agent may still do once it is set up: dial, carry bytes, read its config again, look
+ * names up, keep its state file. It makes no process and reads no credentials any more.
+ */
+
+#include <linux/netlink.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "agent/agent_private.h"
+#include "base/confinement.h"
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/syscall_groups.h"
+
+/* clang-format off */
+static const struct syscall_group groups[] = {
+	SYSCALLS_MEMORY,
+	SYSCALLS_THREADS,
+	SYSCALLS_SIGNALS,
+	SYSCALLS_CLOCK,
+	SYSCALLS_LOOP,
+	SYSCALLS_STREAMS,
+	{
+		.reason = "dialling edges and origins; UDP and ping; netlink; systemd's socket",
+		.names = "bind connect getpeername getsockname getsockopt recvmmsg recvmsg "
+			 "sendmmsg sendmsg setsockopt",
+		.rules = {
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET6},
+			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK},
+			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX},
+		},
+	},
+	{
+		.reason = "the control socket",
+		.names = "accept4",
+	},
+	{
+		.reason = "config.yml, resolv.conf and hosts, read again",
+		.names = "access fcntl fstat lseek newfstatat openat uname",
+	},
+	{
+		.reason = "the state file, by rename; the socket's end",
+		.names = "fchmod fsync rename unlink",
+	},
+	{
+		.reason = "core dumps once the secrets are gone",
+		.rules = {{"prctl", 0, SYSCALL_EXACTLY, PR_SET_DUMPABLE}},
+	},
+};
+/* clang-format on */
+
+static void on_refused(int number)
+{
+	log_error("a system call was refused that the agent has no use for",
+		  log_int("number", number));
+}
+
+static void log_outcome(const struct diag *diag, const struct confined *done, int r)
+{
+	agent_log_findings(diag);
+	if (r == 0)
+		log_info("confined", log_int("system_calls", done->n_syscalls),
+			 log_text("landlock", done->files ? "yes" : "no"));
+}
+
+int agent_confine(struct agent *a)
+{
+	/* Not only files: whoever configures the network replaces them. */
+	const struct landlock_area areas[] = {
+		{a->opt->config_path, LANDLOCK_READ, true},
+		{"/etc/resolv.conf", LANDLOCK_READ, true},
+		{"/run/systemd/resolve", LANDLOCK_READ, false},
+		/* c-ares' random numbers. */
+		{"/dev/urandom", LANDLOCK_READ, false},
+		{a->boot->state_dir, LANDLOCK_CHANGE, false},
+		{a->boot->control_socket, LANDLOCK_CHANGE, true},
+	};
+	const struct confinement c = {
+		.areas = areas,
+		.n_areas = ARRAY_SIZE(areas),
+		.groups = groups,
+		.n_groups = ARRAY_SIZE(groups),
+		.on_refused = on_refused,
+	};
+	struct confined done;
+	struct diag diag;
+	int r;
+
+	diag_init(&diag, NULL);
+	r = confine(&c, &done, &diag);
+	log_outcome(&diag, &done, r);
+	diag_deinit(&diag);
+	return r < 0 ? AGENT_EXIT_FAILED : AGENT_EXIT_OK;
+}
