@@ -18,6 +18,7 @@
 
 struct cert_files {
 	const char *dir;
+	char ca_dir[PATH_MAX];
 	char ca_cert[PATH_MAX];
 	char ca_key[PATH_MAX];
 	char cert[PATH_MAX];
@@ -26,29 +27,38 @@ struct cert_files {
 
 struct cert_options {
 	const char *state_dir;
+	const char *ca_dir;
 	struct option_list dns;
 	struct option_list ips;
 };
 
 /* ---- command line ---- */
 
-#define CERT_ROWS(o)                                                                                \
-	{                                                                                           \
-		{"ip", "IP", OPTION_LIST, &(o)->ips, "address of the edge; may be repeated", 0, 0}, \
-			{"name",                                                                    \
-			 "DNS",                                                                     \
-			 OPTION_LIST,                                                               \
-			 &(o)->dns,                                                                 \
-			 "host name of the edge, *.example.org too; may be repeated",               \
-			 0,                                                                         \
-			 0},                                                                        \
-			{"state-directory",                                                         \
-			 "DIR",                                                                     \
-			 OPTION_TEXT,                                                               \
-			 &(o)->state_dir,                                                           \
-			 "where the files are (" EDGE_STATE_DIR ")",                                \
-			 0,                                                                         \
-			 0},                                                                        \
+#define CERT_ROWS(o)                                                                                 \
+	{                                                                                            \
+		{"ca-directory",                                                                     \
+		 "DIR",                                                                              \
+		 OPTION_TEXT,                                                                        \
+		 &(o)->ca_dir,                                                                       \
+		 "where the CA's key is (the state directory's name with " EDGE_CA_DIR_SUFFIX ")",   \
+		 0,                                                                                  \
+		 0},                                                                                 \
+			{"ip", "IP", OPTION_LIST, &(o)->ips, "address of the edge; may be repeated", \
+			 0,    0},                                                                   \
+			{"name",                                                                     \
+			 "DNS",                                                                      \
+			 OPTION_LIST,                                                                \
+			 &(o)->dns,                                                                  \
+			 "host name of the edge, *.example.org too; may be repeated",                \
+			 0,                                                                          \
+			 0},                                                                         \
+			{"state-directory",                                                          \
+			 "DIR",                                                                      \
+			 OPTION_TEXT,                                                                \
+			 &(o)->state_dir,                                                            \
+			 "where the files are (" EDGE_STATE_DIR ")",                                 \
+			 0,                                                                          \
+			 0},                                                                         \
 	}
 
 static int add_names(const struct option_spec *spec, const struct option_list *list, bool want_ips,
@@ -84,11 +94,25 @@ static int name_file(char out[PATH_MAX], const char *dir, const char *name)
 	return snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int name_files(struct cert_files *f, const char *dir)
+/* A slash at the end of the state directory's name isn't part of it. */
+static int name_ca_dir(struct cert_files *f, const char *ca_dir)
 {
-	f->dir = dir ? dir : EDGE_STATE_DIR;
-	if (name_file(f->ca_cert, f->dir, EDGE_CA_CERT_NAME) < 0 ||
-	    name_file(f->ca_key, f->dir, EDGE_CA_KEY_NAME) < 0 ||
+	size_t n = strlen(f->dir);
+	int r;
+
+	while (n > 1 && f->dir[n - 1] == '/')
+		n--;
+	r = ca_dir ? snprintf(f->ca_dir, sizeof(f->ca_dir), "%s", ca_dir)
+		   : snprintf(f->ca_dir, sizeof(f->ca_dir), "%.*s" EDGE_CA_DIR_SUFFIX, (int)n,
+			      f->dir);
+	return (size_t)r < sizeof(f->ca_dir) ? 0 : -ENAMETOOLONG;
+}
+
+static int name_files(struct cert_files *f, const struct cert_options *o)
+{
+	f->dir = o->state_dir ? o->state_dir : EDGE_STATE_DIR;
+	if (name_ca_dir(f, o->ca_dir) < 0 || name_file(f->ca_cert, f->dir, EDGE_CA_CERT_NAME) < 0 ||
+	    name_file(f->ca_key, f->ca_dir, EDGE_CA_KEY_NAME) < 0 ||
 	    name_file(f->cert, f->dir, EDGE_CERT_NAME) < 0 ||
 	    name_file(f->key, f->dir, EDGE_KEY_NAME) < 0) {
 		fprintf(stderr, "adit-edge: %.100s...: path too long\n", f->dir);
@@ -97,10 +121,13 @@ static int name_files(struct cert_files *f, const char *dir)
 	return EXIT_SUCCESS;
 }
 
-/* Run as root, the files still belong to whom the folder belongs to: the edge's user. */
+/*
+ * Run as root, the files still belong to whom the folder belongs to: the edge's user. Not so the
+ * CA's key, which stays with who runs this.
+ */
 static int give_to_owner(const struct cert_files *f)
 {
-	const char *const files[] = {f->ca_cert, f->ca_key, f->cert, f->key};
+	const char *const files[] = {f->ca_cert, f->cert, f->key};
 	struct stat st;
 
 	if (geteuid() != 0 || stat(f->dir, &st) < 0 || st.st_uid == 0)
@@ -123,6 +150,7 @@ static void print_files(const struct cert_files *f)
 	if (tls_cert_read(f->cert, &names, &end_ms, NULL) < 0)
 		return;
 	printf("CA           %s (agents: cacert)\n", f->ca_cert);
+	printf("its key      %s (for cert renew; the edge doesn't need it)\n", f->ca_key);
 	printf("certificate  %s, until %s\nfor         ", f->cert, clock_format_wall(end_ms, when));
 	for (size_t i = 0; i < names.n_dns; i++)
 		printf(" %s", names.dns[i]);
@@ -167,23 +195,31 @@ static int run(int argc, char **argv, const char *usage, const char *summary, ma
 		r = collect_names(&spec, &o, &names);
 	if (r != OPTIONS_GO_ON)
 		return r;
-	if (name_files(&f, o.state_dir) != EXIT_SUCCESS)
+	if (name_files(&f, &o) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
 	return make_and_show(&f, &names, make);
 }
 
 /* ---- init ---- */
 
+static int make_folder(const char *dir, struct diag *diag)
+{
+	int r = dir_make(dir, 0700);
+
+	if (r < 0)
+		diag_add(diag, DIAG_ERROR, 0, "%s: %s", dir, strerror(-r));
+	return r;
+}
+
 static int make_all(const struct cert_files *f, struct tls_names *names, struct diag *diag)
 {
 	int64_t now_ms = clock_wall_ms();
-	int r = dir_make(f->dir, 0700);
+	int r = make_folder(f->dir, diag);
 
-	if (r < 0) {
-		diag_add(diag, DIAG_ERROR, 0, "%s: %s", f->dir, strerror(-r));
-		return r;
-	}
-	r = tls_ca_create(f->ca_cert, f->ca_key, names, now_ms, diag);
+	if (r == 0)
+		r = make_folder(f->ca_dir, diag);
+	if (r == 0)
+		r = tls_ca_create(f->ca_cert, f->ca_key, names, now_ms, diag);
 	if (r == 0)
 		r = tls_ca_issue(f->ca_cert, f->ca_key, f->cert, f->key, names, now_ms, diag);
 	return r;
@@ -200,11 +236,29 @@ int edge_init(int argc, char **argv)
 
 /* ---- renew ---- */
 
+/* Earlier versions kept the key beside the others, where the running edge could read it. */
+static int take_key_away(const struct cert_files *f, struct diag *diag)
+{
+	char old[PATH_MAX];
+	int r = name_file(old, f->dir, EDGE_CA_KEY_NAME);
+
+	if (r < 0 || access(f->ca_key, F_OK) == 0 || access(old, F_OK) < 0)
+		return 0;
+	r = make_folder(f->ca_dir, diag);
+	if (r < 0)
+		return r;
+	if (rename(old, f->ca_key) == 0 && lchown(f->ca_key, geteuid(), getegid()) == 0)
+		return 0;
+	r = -errno;
+	diag_add(diag, DIAG_ERROR, 0, "%s can't be moved to %s: %s", old, f->ca_key, strerror(-r));
+	return r;
+}
+
 static int renew_all(const struct cert_files *f, struct tls_names *names, struct diag *diag)
 {
-	int r = 0;
+	int r = take_key_away(f, diag);
 
-	if (names->n_dns + names->n_ips == 0)
+	if (r == 0 && names->n_dns + names->n_ips == 0)
 		r = tls_cert_read(f->cert, names, NULL, diag);
 	if (r == 0)
 		r = tls_ca_issue(f->ca_cert, f->ca_key, f->cert, f->key, names, clock_wall_ms(),

@@ -100,7 +100,7 @@ class Start(Admin):
         self.assertIn("adit-edge init --state-directory", text)
         junk = self.write("junk.pem", "junk")
         cert, key = (os.path.join(self.state, name) for name in ("cert.pem", "key.pem"))
-        other = os.path.join(self.state, "ca-key.pem")
+        other = os.path.join(f"{self.state}-ca", "ca-key.pem")
         for files, reason in (((junk, key), "it isn't in PEM format"),
                               ((cert, junk), "it isn't in PEM format"),
                               ((cert, other), f"{other}: the key doesn't belong to {cert}"),
