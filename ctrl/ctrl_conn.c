@@ -51,7 +51,9 @@ struct conn {
 	uint64_t progress_ms; /* when a byte last came or went */
 	uid_t uid;
 	enum conn_state state;
-	bool dispatching; /* the loop over input lines runs: an answer needn't start it */
+	void (*on_gone)(void *ctx); /* NULL: not bound */
+	void *bound;		    /* its argument */
+	bool dispatching;	    /* the loop over input lines runs: an answer needn't start it */
 };
 
 struct ctrl_request {
@@ -81,6 +83,8 @@ static void conn_close_cb(uv_handle_t *handle)
 		conn->left->events->on_gone(conn->left->ctx, conn->left);
 		free(conn->left);
 	}
+	if (conn->on_gone)
+		conn->on_gone(conn->bound);
 	buf_deinit(&conn->in);
 	free(conn);
 	ctrl_server_drop_handle(s);
@@ -234,6 +238,56 @@ void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fm
 	answer(req, ctrl_reply_format_error(code, text));
 }
 
+/* --- the name --- */
+
+/* One message with both descriptors; a reader that waits for it has room for all of it. */
+static int send_with_name(const struct conn *conn, char *line)
+{
+	const struct ctrl_server *s = conn->server;
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int[CTRL_NAME_FDS]))];
+	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int[CTRL_NAME_FDS])),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS}};
+	struct iovec iov = {.iov_base = line, .iov_len = strlen(line)};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	int fds[CTRL_NAME_FDS] = {-1, s->socket.lock_fd};
+	int fd, r = uv_fileno((const uv_handle_t *)&conn->pipe, &fd);
+
+	if (r == 0)
+		r = uv_fileno((const uv_handle_t *)&s->listener, &fds[0]);
+	if (r < 0)
+		return r;
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)iov.iov_len)
+		return -EAGAIN;
+	return 0;
+}
+
+/* The end of the request, as answer(); but the line goes past libuv, which has no cmsg for us. */
+void ctrl_reply_name(struct ctrl_request *req, json_t *result)
+{
+	char *line = ctrl_reply_format_ok(result);
+	struct conn *conn = req->conn;
+
+	json_decref(result);
+	assert(!req->events);
+	free(req);
+	if (conn) {
+		conn->request = NULL;
+		if (uv_stream_get_write_queue_size((uv_stream_t *)&conn->pipe) > 0 ||
+		    send_with_name(conn, line) < 0)
+			close_conn(conn);
+		else
+			dispatch(conn);
+	}
+	wipe_line(line);
+}
+
 /* --- streams --- */
 
 void ctrl_stream_begin(struct ctrl_request *req, const struct ctrl_stream_events *events, void *ctx)
@@ -259,6 +313,18 @@ void ctrl_stream_send(struct ctrl_request *req, json_t *event)
 }
 
 /* --- requests --- */
+
+void ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx), void *ctx)
+{
+	assert(req->conn && !req->conn->on_gone);
+	req->conn->on_gone = on_gone;
+	req->conn->bound = ctx;
+}
+
+void *ctrl_request_bound(const struct ctrl_request *req)
+{
+	return req->conn ? req->conn->bound : NULL;
+}
 
 uid_t ctrl_request_uid(const struct ctrl_request *req)
 {
@@ -519,6 +585,6 @@ void ctrl_conn_sweep(struct list *node, uint64_t now_ms)
 
 	if (is_streaming(conn))
 		sweep_stream(conn, now_ms);
-	else if (!conn->request && now_ms >= conn->progress_ms + CTRL_IDLE_MS)
+	else if (!conn->request && !conn->on_gone && now_ms >= conn->progress_ms + CTRL_IDLE_MS)
 		close_conn(conn);
 }

@@ -62,6 +62,30 @@ static int start(struct ctrl_server *s, uv_loop_t *uv)
 	return uv_timer_start(&s->sweeper, server_sweep_cb, SWEEP_MS, SWEEP_MS);
 }
 
+static void close_all(struct ctrl_server *s)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &s->conns)
+		ctrl_conn_close(pos);
+	uv_close((uv_handle_t *)&s->listener, server_close_cb);
+	uv_close((uv_handle_t *)&s->sweeper, server_close_cb);
+}
+
+/* Takes @name. */
+static struct ctrl_server *make(const struct ctrl_socket *name, const struct ctrl_command *commands,
+				size_t n_commands, void *ctx)
+{
+	struct ctrl_server *s = xnew(struct ctrl_server);
+
+	s->socket = *name;
+	s->commands = commands;
+	s->n_commands = n_commands;
+	s->ctx = ctx;
+	list_init(&s->conns);
+	return s;
+}
+
 int ctrl_server_new(struct ctrl_server **sp, uv_loop_t *uv, const char *path,
 		    const struct ctrl_command *commands, size_t n_commands, void *ctx)
 {
@@ -73,12 +97,7 @@ int ctrl_server_new(struct ctrl_server **sp, uv_loop_t *uv, const char *path,
 		return CTRL_E_RUNNING;
 	if (r < 0)
 		return r;
-	s = xnew(struct ctrl_server);
-	s->socket = socket;
-	s->commands = commands;
-	s->n_commands = n_commands;
-	s->ctx = ctx;
-	list_init(&s->conns);
+	s = make(&socket, commands, n_commands, ctx);
 	r = start(s, uv);
 	if (r < 0) {
 		ctrl_server_free(s);
@@ -88,15 +107,33 @@ int ctrl_server_new(struct ctrl_server **sp, uv_loop_t *uv, const char *path,
 	return 0;
 }
 
+int ctrl_server_adopt(struct ctrl_server **sp, uv_loop_t *uv, struct ctrl_socket *name,
+		      const struct ctrl_command *commands, size_t n_commands, void *ctx)
+{
+	struct ctrl_server *s = make(name, commands, n_commands, ctx);
+	int r = start(s, uv);
+
+	*name = (struct ctrl_socket)CTRL_SOCKET_NONE;
+	if (r < 0) {
+		ctrl_server_give_up(s);
+		return r;
+	}
+	*sp = s;
+	return 0;
+}
+
 void ctrl_server_free(struct ctrl_server *s)
 {
-	struct list *pos, *tmp;
-
 	if (!s)
 		return;
-	list_for_each_safe (pos, tmp, &s->conns)
-		ctrl_conn_close(pos);
 	ctrl_socket_close(&s->socket);
-	uv_close((uv_handle_t *)&s->listener, server_close_cb);
-	uv_close((uv_handle_t *)&s->sweeper, server_close_cb);
+	close_all(s);
+}
+
+void ctrl_server_give_up(struct ctrl_server *s)
+{
+	if (!s)
+		return;
+	ctrl_socket_give_up(&s->socket);
+	close_all(s);
 }

@@ -37,6 +37,7 @@
 
 struct ctrl_request;
 struct ctrl_server;
+struct ctrl_socket;
 struct json_t; /* jansson's */
 
 /*
@@ -73,6 +74,12 @@ NODISCARD int ctrl_server_new(struct ctrl_server **sp, uv_loop_t *uv, const char
  */
 void ctrl_server_free(struct ctrl_server *s);
 
+/* As ctrl_server_new(), of a name that another process handed over; takes it, also on failure. */
+NODISCARD int ctrl_server_adopt(struct ctrl_server **sp, uv_loop_t *uv, struct ctrl_socket *name,
+				const struct ctrl_command *commands, size_t n_commands, void *ctx);
+/* As ctrl_server_free(), after the name was handed over: the socket file stays. */
+void ctrl_server_give_up(struct ctrl_server *s);
+
 /* Drops clients that were idle or stuck for CTRL_IDLE_MS before @now_ms (of uv_now()). */
 void ctrl_server_sweep(struct ctrl_server *s, uint64_t now_ms);
 
@@ -81,6 +88,14 @@ uid_t ctrl_request_uid(const struct ctrl_request *req);
 
 /* True: may run what changes something. Valid until the answer. */
 bool ctrl_request_may_change(const struct ctrl_request *req);
+
+/*
+ * Several requests of one client belong together: from here on it isn't dropped for being idle,
+ * and @on_gone runs once when it has left, never from within a handler.
+ */
+void ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx), void *ctx);
+/* The @ctx that an earlier request of the same client was bound to, or NULL. */
+void *ctrl_request_bound(const struct ctrl_request *req);
 
 /* Never called from within a call about the same request. */
 struct ctrl_stream_events {
@@ -103,6 +118,11 @@ void ctrl_stream_send(struct ctrl_request *req, struct json_t *event);
 
 /* @result is stolen (a new reference); NULL: an empty object. */
 void ctrl_reply_ok(struct ctrl_request *req, struct json_t *result);
+/*
+ * Likewise, with copies of our listening socket and its lock, in this order. We keep ours until
+ * ctrl_server_give_up(). A client that can't take them now is dropped.
+ */
+void ctrl_reply_name(struct ctrl_request *req, struct json_t *result);
 /* @code: short stable word ("not-found", "invalid", "forbidden", "conflict", "unavailable"). */
 void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fmt, ...)
 	PRINTF(3, 4);

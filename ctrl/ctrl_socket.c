@@ -175,10 +175,61 @@ static bool is_ours(const struct ctrl_socket *sock)
 	       st.st_dev == sock->device && st.st_ino == sock->inode;
 }
 
+static bool is_listening(int fd)
+{
+	int listens = 0, domain = 0;
+	socklen_t n_listens = sizeof(listens), n_domain = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n_listens) == 0 && listens &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n_domain) == 0 && domain == AF_UNIX;
+}
+
+static bool is_lock_of(int lock_fd, const char *path)
+{
+	char lock_path[PATH_MAX];
+	struct stat open_one, named;
+
+	return snprintf(lock_path, sizeof(lock_path), "%s" CTRL_SOCKET_LOCK_SUFFIX, path) <
+		       (int)sizeof(lock_path) &&
+	       fstat(lock_fd, &open_one) == 0 && lstat(lock_path, &named) == 0 &&
+	       open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+static int check_adopted(struct ctrl_socket *sock)
+{
+	struct stat st;
+
+	if (!is_listening(sock->fd) || !is_lock_of(sock->lock_fd, sock->path))
+		return -EINVAL;
+	if (lstat(sock->path, &st) < 0)
+		return -errno;
+	sock->device = st.st_dev;
+	sock->inode = st.st_ino;
+	return fcntl(sock->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int ctrl_socket_adopt(const char *path, int fd, int lock_fd, struct ctrl_socket *sockp)
+{
+	struct ctrl_socket sock = {.fd = fd, .lock_fd = lock_fd, .path = xstrdup(path)};
+	int r = check_adopted(&sock);
+
+	if (r < 0) {
+		ctrl_socket_give_up(&sock);
+		return r;
+	}
+	*sockp = sock;
+	return 0;
+}
+
 void ctrl_socket_close(struct ctrl_socket *sock)
 {
 	if (sock->path && is_ours(sock))
 		unlink(sock->path);
+	ctrl_socket_give_up(sock);
+}
+
+void ctrl_socket_give_up(struct ctrl_socket *sock)
+{
 	close_fd(sock->fd);
 	close_fd(sock->lock_fd);
 	free(sock->path);

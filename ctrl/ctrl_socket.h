@@ -26,6 +26,9 @@ struct ctrl_socket {
 	char *path;
 };
 
+/* The socket and its lock, as ctrl_socket_adopt() has them. */
+#define CTRL_NAME_FDS 2
+
 #define CTRL_SOCKET_NONE                                                                           \
 	{                                                                                          \
 		.fd = -1, .lock_fd = -1                                                            \
@@ -43,6 +46,17 @@ NODISCARD int ctrl_socket_listen(const char *path, struct ctrl_socket *sockp);
 
 /* Removes the file if it is still ours, closes what is open. Fine on the empty value. */
 void ctrl_socket_close(struct ctrl_socket *sock);
+
+/*
+ * The name changes hands without a gap: a process gets copies of @fd and @lock_fd (SCM_RIGHTS).
+ * A lock of flock() is the open file's, so it stays held until both have closed it.
+ *
+ * Takes both, also on failure. 0, or -EINVAL when they aren't a listening unix socket and the
+ * lock of @path, or another -errno.
+ */
+NODISCARD int ctrl_socket_adopt(const char *path, int fd, int lock_fd, struct ctrl_socket *sockp);
+/* Closes what is open; the file is somebody else's by now and stays. */
+void ctrl_socket_give_up(struct ctrl_socket *sock);
 
 /*
  * A connected non-blocking socket, or -errno. A full backlog is waited for up to
