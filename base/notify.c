@@ -32,6 +32,13 @@ static int fill_address(const char *path, struct sockaddr_un *sun, socklen_t *n_
 	return 0;
 }
 
+bool notify_is_wanted(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	return path && *path;
+}
+
 int notify_send(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -40,7 +47,7 @@ int notify_send(const char *state)
 	socklen_t n_sun;
 	int r;
 
-	if (!path || !*path)
+	if (!notify_is_wanted())
 		return 0;
 	r = fill_address(path, &sun, &n_sun);
 	if (r < 0)

@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Somebody listens: systemd, or who plays it. */
+bool notify_is_wanted(void);
+
 /* Sends @state (lines such as "READY=1\nSTATUS=..."). 0, also when nobody listens; or -errno. */
 int notify_send(const char *state);
 

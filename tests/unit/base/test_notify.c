@@ -54,6 +54,7 @@ static void check_message(const char *name)
 	char got[128] = "";
 
 	setenv("NOTIFY_SOCKET", name, 1);
+	assert_true(notify_is_wanted());
 	assert_int_equal(notify_send("READY=1\nSTATUS=Healthy"), 0);
 	assert_int_equal(recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT), 22);
 	assert_string_equal(got, "READY=1\nSTATUS=Healthy");
@@ -83,8 +84,10 @@ static void test_nobody_listens(void **state)
 {
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
+	assert_false(notify_is_wanted());
 	assert_int_equal(notify_send("READY=1"), 0);
 	setenv("NOTIFY_SOCKET", "", 1);
+	assert_false(notify_is_wanted());
 	assert_int_equal(notify_send("READY=1"), 0);
 }
 
