@@ -295,6 +295,17 @@ static bool has_carrier(const struct advertise *a)
 	return false;
 }
 
+bool advertise_is_settled(const struct advertise *a)
+{
+	for (size_t i = 0; i < a->n_edges; i++) {
+		const struct edge *e = &a->edges[i];
+
+		if (e->carrier && (e->sent_generation || e->acked_generation != a->generation))
+			return false;
+	}
+	return !a->has_next && (has_carrier(a) || a->sees_stock);
+}
+
 enum advertise_state advertise_entry_state(const struct advertise *a, size_t i,
 					   const char **reasonp)
 {

@@ -73,6 +73,9 @@ void advertise_on_answer(struct advertise *a, uint64_t link, uint64_t generation
 /* When to call advertise_next() although nothing changed, or UINT64_MAX. */
 uint64_t advertise_deadline_ms(const struct advertise *a);
 
+/* All edges that we are connected to have answered to the last set. False while there is none. */
+bool advertise_is_settled(const struct advertise *a);
+
 /* The set that is advertised now. */
 const struct route_set *advertise_routes(const struct advertise *a);
 uint64_t advertise_generation(const struct advertise *a);

@@ -94,6 +94,46 @@ static void test_once_on_lowest(void **state)
 	advertise_free(a);
 }
 
+/* Whoever waits for the last word on a set. */
+static void test_settled(void **state)
+{
+	static const struct advertise_link both[] = {
+		{.link = L0, .edge = "a", .is_adit = true},
+		{.link = L1, .edge = "b", .is_adit = true},
+	};
+	static const struct advertise_link stock[] = {{.link = L2, .edge = "s"}};
+	struct advertise *a = make(0, 2);
+	struct advertise_call first, second;
+
+	(void)state;
+	assert_false(advertise_is_settled(a));
+	assert_true(advertise_next(a, both, 2, 0, &first));
+	assert_true(advertise_next(a, both, 2, 0, &second));
+	answer(a, &first, 0, 0);
+	assert_false(advertise_is_settled(a));
+	answer(a, &second, 1, 0);
+	assert_true(advertise_is_settled(a));
+	/* Nothing at all is a set, too: this is how an agent withdraws. */
+	set_routes(a, 0);
+	assert_false(advertise_is_settled(a));
+	assert_true(advertise_next(a, both, 1, 0, &first));
+	assert_int_equal(first.set->n_routes, 0);
+	assert_false(advertise_is_settled(a));
+	/* A set that waits for the answer to the one before. */
+	set_routes(a, 1);
+	answer(a, &first, 0, 0);
+	assert_false(advertise_is_settled(a));
+	assert_true(advertise_next(a, both, 1, 0, &first));
+	answer(a, &first, 0, 0);
+	assert_true(advertise_is_settled(a));
+	/* A stock edge owes no answer; no edge isn't settled. */
+	assert_false(advertise_next(a, stock, 1, 0, &first));
+	assert_true(advertise_is_settled(a));
+	assert_false(advertise_next(a, NULL, 0, 0, &first));
+	assert_false(advertise_is_settled(a));
+	advertise_free(a);
+}
+
 static void test_lost_carrier_repeats_by_hash(void **state)
 {
 	struct advertise *a = make(0, 2);
@@ -274,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_once_on_lowest),
+		cmocka_unit_test(test_settled),
 		cmocka_unit_test(test_lost_carrier_repeats_by_hash),
 		cmocka_unit_test(test_carrier_lost_before_answer),
 		cmocka_unit_test(test_reload),
