@@ -34,10 +34,11 @@ static void drain_over_cb(uv_timer_t *timer)
 	agent_leave(timer->data, AGENT_EXIT_OK);
 }
 
-static void drain(struct agent *a)
+void agent_drain(struct agent *a)
 {
 	uint32_t grace_ms = a->live->grace_period_ms;
 
+	agent_takeover_end(a);
 	a->phase = AGENT_PHASE_DRAINING;
 	log_info("shutting down",
 		 log_int("streams", (int64_t)(origins_count(a->origins) +
@@ -52,7 +53,7 @@ static void drain(struct agent *a)
 void agent_stop(struct agent *a)
 {
 	if (a->phase == AGENT_PHASE_RUNNING) {
-		drain(a);
+		agent_drain(a);
 		return;
 	}
 	log_info("shutting down at once");
@@ -70,6 +71,7 @@ void agent_leave(struct agent *a, int exit_code)
 {
 	if (a->phase == AGENT_PHASE_LEAVING)
 		return;
+	agent_takeover_end(a);
 	if (a->phase == AGENT_PHASE_RUNNING)
 		agent_service_stopping(a);
 	a->phase = AGENT_PHASE_LEAVING;
@@ -93,16 +95,17 @@ void agent_stopped(struct agent *a)
 
 int agent_run(const struct agent_options *opt)
 {
-	struct agent a = {.opt = opt};
+	struct agent a = {.opt = opt, .starter_fd = opt->starter_fd};
 	int code = agent_set_up(&a);
 
 	if (code == AGENT_EXIT_OK) {
 		agent_service_start(&a);
-		supervisor_start(a.supervisor);
+		agent_takeover_start(&a);
 		uv_run(&a.uv, UV_RUN_DEFAULT);
 		code = a.exit_code;
 		log_info("stopped", log_int("exit_code", code));
 	}
+	agent_service_tell_starter(&a, code ? code : AGENT_EXIT_NOT_REPLACED);
 	agent_service_end(&a);
 	credentials_wipe(&a.credentials);
 	edge_proxy_wipe(&a.proxy);

@@ -146,6 +146,9 @@ static void run_status(void *ctx, struct ctrl_request *req, const json_t *args U
 	set_number(status, STATUS_UPTIME_S,
 		   (io_loop_now_ms(a->loop) - sv->started_ms) / MSEC_PER_SEC);
 	json_object_set_new(status, STATUS_EDGE_FEATURES, list_edge_features(a));
+	if (handover_pid(&a->handover.machine))
+		set_number(status, STATUS_REPLACEMENT,
+			   (uint64_t)handover_pid(&a->handover.machine));
 	json_object_set_new(status, STATUS_DRAINING, json_boolean(a->phase != AGENT_PHASE_RUNNING));
 	set_text(status, STATUS_PING, describe_ping());
 	json_object_set_new(status, STATUS_LOAD, describe_load(a));
@@ -269,6 +272,18 @@ static const struct ctrl_command commands[] = {
 	{.name = AGENT_COMMAND_EVENTS, .run = agent_run_events, .help = "what happened lately"},
 	{.name = CTRL_LOG_LEVEL, .run = run_log_level, .help = "shown, or set"},
 	{.name = AGENT_COMMAND_RELOAD, .changes = true, .run = run_reload, .help = "reload"},
+	{.name = AGENT_COMMAND_REPLACE,
+	 .changes = true,
+	 .run = agent_run_replace,
+	 .help = "a new agent claims our place"},
+	{.name = AGENT_COMMAND_REPLACE_CONFIRM,
+	 .changes = true,
+	 .run = agent_run_replace_confirm,
+	 .help = "it is in charge: drain"},
+	{.name = AGENT_COMMAND_REPLACE_TAKE,
+	 .changes = true,
+	 .run = agent_run_replace_take,
+	 .help = "it gets the control socket"},
 	{.name = AGENT_COMMAND_ROUTES, .run = run_routes, .help = "routes and their states"},
 	{.name = AGENT_COMMAND_STATUS, .run = run_status, .help = "state of the tunnel"},
 };
@@ -289,13 +304,27 @@ static void make_parent(const char *path)
 	dir_make(folder, 0755);
 }
 
+int agent_ctrl_listen(struct agent *a)
+{
+	const char *path = a->boot->control_socket;
+
+	make_parent(path);
+	return ctrl_server_new(&a->ctrl, &a->uv, path, commands, ARRAY_SIZE(commands), a);
+}
+
+int agent_ctrl_adopt(struct agent *a, struct ctrl_socket *name)
+{
+	return ctrl_server_adopt(&a->ctrl, &a->uv, name, commands, ARRAY_SIZE(commands), a);
+}
+
 int agent_ctrl_open(struct agent *a)
 {
 	const char *path = a->boot->control_socket;
-	int r;
+	int r = a->opt->replace ? agent_takeover_find(a) : 0;
 
-	make_parent(path);
-	r = ctrl_server_new(&a->ctrl, &a->uv, path, commands, ARRAY_SIZE(commands), a);
+	if (r != AGENT_EXIT_OK || a->takeover.talk)
+		return r;
+	r = agent_ctrl_listen(a);
 	if (r == CTRL_E_RUNNING) {
 		log_error("another agent is running", log_text("control_socket", path));
 		return AGENT_EXIT_RUNNING;
@@ -305,5 +334,6 @@ int agent_ctrl_open(struct agent *a)
 			  log_text("reason", strerror(-r)));
 		return AGENT_EXIT_CONFIG;
 	}
+	a->in_charge = true;
 	return AGENT_EXIT_OK;
 }

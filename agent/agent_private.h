@@ -15,9 +15,11 @@
 #include "agent/dispatch.h"
 #include "agent/edge_discovery.h"
 #include "agent/events.h"
+#include "agent/handover.h"
 #include "agent/origin.h"
 #include "agent/remote_config.h"
 #include "agent/supervisor.h"
+#include "agent/takeover.h"
 #include "base/compiler.h"
 #include "base/health.h"
 #include "base/list.h"
@@ -29,6 +31,8 @@
 
 struct ctrl_request;
 struct ctrl_server;
+struct ctrl_socket;
+struct ctrl_talk;
 struct diag;
 struct io_loop;
 struct json_t; /* jansson's */
@@ -49,8 +53,10 @@ struct agent_service {
 	unsigned int n_registered;
 	int64_t since_s; /* of the health, 1970 UTC */
 	uint64_t started_ms;
-	bool ready; /* READY=1 was sent */
-	bool told;  /* the first state was */
+	bool ready;	      /* READY=1 was sent */
+	bool tells_pid;	      /* MAINPID goes with it: systemd started another process */
+	uint64_t watchdog_ms; /* 0: none */
+	bool told;	      /* the first state was */
 	uv_timer_t ready_timer;
 	uv_timer_t watchdog;
 	uv_timer_t sweep; /* of idle control clients, of memory after a peak, of stalled streams */
@@ -74,6 +80,21 @@ struct agent_feed {
 	unsigned int n_followers;
 };
 
+/* agent_takeover.c: the agent that we replace. */
+struct agent_takeover {
+	struct takeover machine;
+	struct ctrl_talk *talk; /* with the old agent; NULL: there is none */
+	int *fds;		/* that came with the answer at hand */
+	int64_t pid;		/* the old agent's; 0: not known yet */
+	char missing[128];
+};
+
+/* agent_handover.c: the agent that replaces us. */
+struct agent_handover {
+	struct handover machine;
+	uint64_t withdrawn_ms; /* when our routes are gone at the latest; 0: they stay */
+};
+
 /* Each asks the kernel: routes after these are listed without interface and source. */
 #define ROUTES_LOOKED_UP_MAX 256
 
@@ -94,6 +115,11 @@ struct agent {
 	const struct agent_options *opt;
 	enum agent_phase phase;
 	int exit_code;
+	/*
+	 * Control socket, state file and systemd are ours. Not while we prepare to replace another
+	 * agent, and not after we were replaced.
+	 */
+	bool in_charge;
 	bool cut_short; /* LEAVING took too long */
 	uv_loop_t uv;
 	bool has_loop; /* and my handles are initialised */
@@ -119,6 +145,9 @@ struct agent {
 	struct agent_network network;
 	struct agent_routes routes;
 	struct agent_service service;
+	int starter_fd; /* of the options, until it was told; -1 */
+	struct agent_takeover takeover;
+	struct agent_handover handover;
 	struct list reloads; /* the first is being read, the others wait */
 	uv_signal_t signals[3];
 	uv_timer_t last_timer; /* bounds DRAINING and LEAVING */
@@ -126,6 +155,8 @@ struct agent {
 
 /* ---- agent.c ---- */
 
+/* Drain: end when the last stream has, within the grace period. Only while RUNNING. */
+void agent_drain(struct agent *a);
 /* From a signal: drain; the second time, leave. */
 void agent_stop(struct agent *a);
 /* Leave at once with @exit_code. */
@@ -154,6 +185,14 @@ void agent_service_update(struct agent *a);
 void agent_service_reloading(void);
 void agent_service_reloaded(struct agent *a);
 void agent_service_stopping(struct agent *a);
+/* The control socket is ours now: tells systemd who we are, READY=1 included if we are. */
+void agent_service_announce(struct agent *a);
+/* And nobody else's any more: the state file, too. */
+void agent_service_take_charge(struct agent *a);
+/* Another process is the agent now. */
+void agent_service_lay_down(struct agent *a);
+/* Once: AGENT_EXIT_OK when we are in charge, or how we ended before that. */
+void agent_service_tell_starter(struct agent *a, int exit_code);
 /* Leaves the state file as a stopped agent's. */
 void agent_service_end(struct agent *a);
 
@@ -186,6 +225,8 @@ void agent_network_free(struct agent *a);
 NODISCARD int agent_routes_build(const struct settings *s, struct route_set *setp);
 /* Takes the routes of a->live. 0 or -ENOMEM. */
 NODISCARD int agent_routes_load(struct agent *a);
+/* Edges are told that nothing leads to us any more. */
+void agent_routes_withdraw(struct agent *a);
 /* Sends what is due; returns when to call again. */
 uint64_t agent_routes_settle(struct agent *a, uint64_t now_ms);
 void agent_routes_answered(struct agent *a, uint64_t link, uint64_t generation,
@@ -208,5 +249,30 @@ void agent_set_local_config(struct agent *a);
 
 /* ---- agent_ctrl.c ---- */
 
-/* Opens the control socket. 0 or an exit code, reported. */
+/* Opens the control socket, or finds the agent to replace. 0 or an exit code, reported. */
 int agent_ctrl_open(struct agent *a);
+/* As ctrl_server_new() and ctrl_server_adopt(). */
+int agent_ctrl_listen(struct agent *a);
+int agent_ctrl_adopt(struct agent *a, struct ctrl_socket *name);
+
+/* ---- agent_takeover.c ---- */
+
+/* Reaches the agent that runs. 0, also when there is none; or an exit code, reported. */
+int agent_takeover_find(struct agent *a);
+/* The first dial; after the old agent's consent, if there is one. */
+void agent_takeover_start(struct agent *a);
+/* Returns when to call again. */
+uint64_t agent_takeover_settle(struct agent *a, uint64_t now_ms);
+/* We stop, whatever has come of it. */
+void agent_takeover_end(struct agent *a);
+
+/* ---- agent_handover.c ---- */
+
+/* The control commands. */
+void agent_run_replace(void *ctx, struct ctrl_request *req, const struct json_t *args);
+void agent_run_replace_take(void *ctx, struct ctrl_request *req, const struct json_t *args);
+void agent_run_replace_confirm(void *ctx, struct ctrl_request *req, const struct json_t *args);
+/* Closes the control socket; the file stays if another process has it already. */
+void agent_handover_close(struct agent *a);
+/* Returns when to call again. */
+uint64_t agent_handover_settle(struct agent *a, uint64_t now_ms);

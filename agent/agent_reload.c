@@ -184,7 +184,7 @@ static void take(struct reload *r)
 
 static void finish(struct reload *r)
 {
-	if (r->agent->phase == AGENT_PHASE_RUNNING) {
+	if (r->agent->phase == AGENT_PHASE_RUNNING && r->agent->in_charge) {
 		if (r->settings)
 			take(r);
 		else

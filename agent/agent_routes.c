@@ -74,6 +74,15 @@ int agent_routes_load(struct agent *a)
 	return r;
 }
 
+void agent_routes_withdraw(struct agent *a)
+{
+	struct settings nothing = {0};
+	struct route_set set;
+
+	agent_routes_build(&nothing, &set);
+	advertise_set_routes(a->routes.advertise, &set);
+}
+
 /* ---- calls ---- */
 
 /* One edge may be reached by several addresses: its own name for itself is the better one. */

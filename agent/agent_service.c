@@ -37,6 +37,8 @@ static void save_state(struct agent *a, enum health state, int64_t pid)
 	struct state_file *file = &a->service.file;
 	int r;
 
+	if (!a->in_charge)
+		return;
 	file->state = state;
 	file->pid = pid;
 	file->updated = wall_s();
@@ -84,6 +86,12 @@ int agent_service_load(struct agent *a)
 
 /* ---- systemd ---- */
 
+/* Of two agents only one is systemd's: what the other one says would be taken for its word. */
+static int tell_systemd(const struct agent *a, const char *text)
+{
+	return a->in_charge ? notify_send(text) : 0;
+}
+
 static int tell_status(const struct agent *a, const char *prefix)
 {
 	const struct agent_service *sv = &a->service;
@@ -91,7 +99,19 @@ static int tell_status(const struct agent *a, const char *prefix)
 
 	snprintf(text, sizeof(text), "%sSTATUS=%s: %u of %u connections\n", prefix,
 		 health_name(sv->health), sv->n_registered, supervisor_n_uplinks(a->supervisor));
-	return notify_send(text);
+	return tell_systemd(a, text);
+}
+
+void agent_service_tell_starter(struct agent *a, int exit_code)
+{
+	unsigned char byte = (unsigned char)exit_code;
+
+	if (a->starter_fd < 0)
+		return;
+	if (write(a->starter_fd, &byte, 1) < 0)
+		log_debug("nobody waits for us any more");
+	close(a->starter_fd);
+	a->starter_fd = -1;
 }
 
 static void ready_cb(uv_timer_t *timer);
@@ -99,11 +119,17 @@ static void ready_cb(uv_timer_t *timer);
 /* Without READY=1 systemd ends us: what its full queue refused is said again. */
 static void get_ready(struct agent *a)
 {
-	if (a->service.ready)
+	char prefix[64] = "READY=1\n";
+
+	if (a->service.ready || !a->in_charge)
 		return;
-	a->service.ready = tell_status(a, "READY=1\n") == 0;
+	if (a->service.tells_pid)
+		snprintf(prefix, sizeof(prefix), "MAINPID=%d\nREADY=1\n", getpid());
+	a->service.ready = tell_status(a, prefix) == 0;
 	if (!a->service.ready)
 		uv_timer_start(&a->service.ready_timer, ready_cb, READY_AGAIN_MS, 0);
+	else if (!takeover_is_under_way(&a->takeover.machine))
+		agent_service_tell_starter(a, AGENT_EXIT_OK);
 }
 
 static void ready_cb(uv_timer_t *timer)
@@ -134,23 +160,33 @@ static void sweep_cb(uv_timer_t *timer)
 {
 	struct agent *a = timer->data;
 
-	ctrl_server_sweep(a->ctrl, uv_now(&a->uv));
+	if (a->ctrl)
+		ctrl_server_sweep(a->ctrl, uv_now(&a->uv));
 	relieve(a);
 	origins_tidy(a->origins);
+}
+
+static void start_telling(struct agent *a)
+{
+	struct agent_service *sv = &a->service;
+
+	if (!sv->ready)
+		uv_timer_start(&sv->ready_timer, ready_cb, READY_AFTER_MS, 0);
+	if (sv->watchdog_ms)
+		uv_timer_start(&sv->watchdog, watchdog_cb, 0, (sv->watchdog_ms + 1) / 2);
 }
 
 void agent_service_start(struct agent *a)
 {
 	struct agent_service *sv = &a->service;
-	uint64_t watchdog_ms = notify_watchdog_ms();
 	char connector[UUID_TEXT_MAX];
 
 	sv->started_ms = clock_boot_ms();
 	uv_update_time(&a->uv);
-	uv_timer_start(&sv->ready_timer, ready_cb, READY_AFTER_MS, 0);
 	uv_timer_start(&sv->sweep, sweep_cb, SWEEP_EVERY_MS, SWEEP_EVERY_MS);
-	if (watchdog_ms)
-		uv_timer_start(&sv->watchdog, watchdog_cb, 0, (watchdog_ms + 1) / 2);
+	sv->watchdog_ms = notify_watchdog_ms();
+	if (a->in_charge)
+		start_telling(a);
 	agent_event(a, EVENT_STARTED, log_text(STATUS_VERSION, ADIT_VERSION),
 		    log_text(STATUS_CONNECTOR_ID, uuid_format(&a->connector_id, connector)));
 	agent_service_update(a);
@@ -170,7 +206,32 @@ void agent_service_reloaded(struct agent *a)
 void agent_service_stopping(struct agent *a)
 {
 	agent_tell(a, EVENT_STOPPING, &LOG_END);
-	notify_send("STOPPING=1\nSTATUS=shutting down\n");
+	(void)tell_systemd(a, "STOPPING=1\nSTATUS=shutting down\n");
+}
+
+/* ---- replacing and being replaced ---- */
+
+void agent_service_announce(struct agent *a)
+{
+	a->in_charge = true;
+	a->service.tells_pid = true;
+	if (a->service.n_registered > 0)
+		get_ready(a);
+	start_telling(a);
+}
+
+void agent_service_take_charge(struct agent *a)
+{
+	save_state(a, a->service.health, getpid());
+	if (a->service.ready)
+		agent_service_tell_starter(a, AGENT_EXIT_OK);
+}
+
+void agent_service_lay_down(struct agent *a)
+{
+	a->in_charge = false;
+	uv_timer_stop(&a->service.ready_timer);
+	uv_timer_stop(&a->service.watchdog);
 }
 
 /* ---- health ---- */

@@ -44,8 +44,18 @@ static uint64_t settled(void *ctx, uint64_t now_ms)
 {
 	struct agent *a = ctx;
 
+	uint64_t at[3] = {UINT64_MAX, UINT64_MAX, UINT64_MAX};
+
 	agent_service_update(a);
-	return a->phase == AGENT_PHASE_RUNNING ? agent_routes_settle(a, now_ms) : UINT64_MAX;
+	if (a->phase == AGENT_PHASE_RUNNING)
+		at[0] = agent_routes_settle(a, now_ms);
+	if (a->phase == AGENT_PHASE_RUNNING)
+		at[1] = agent_takeover_settle(a, now_ms);
+	if (a->phase == AGENT_PHASE_RUNNING)
+		at[2] = agent_handover_settle(a, now_ms);
+	for (size_t i = 1; i < ARRAY_SIZE(at); i++)
+		at[0] = at[i] < at[0] ? at[i] : at[0];
+	return at[0];
 }
 
 static void take_event(void *ctx, const char *kind, const struct log_field *fields)
@@ -57,7 +67,7 @@ static void unauthorized(void *ctx)
 {
 	struct agent *a = ctx;
 
-	if (!a->live->exit_on_auth_failure)
+	if (takeover_on_unauthorized(&a->takeover.machine) || !a->live->exit_on_auth_failure)
 		return;
 	log_error("the edge refuses our credentials, giving up");
 	agent_leave(a, AGENT_EXIT_REFUSED);
@@ -89,7 +99,8 @@ static void stream_ended(void *ctx)
 
 static void hang_up(struct agent *a)
 {
-	if (a->phase == AGENT_PHASE_RUNNING)
+	/* Another process is the agent still, or already: the file is read by whoever is. */
+	if (a->phase == AGENT_PHASE_RUNNING && a->in_charge)
 		agent_reload(a, NULL);
 }
 
@@ -330,8 +341,8 @@ void agent_let_go(struct agent *a)
 	uv_timer_stop(&a->service.watchdog);
 	uv_timer_stop(&a->service.sweep);
 	agent_network_stop(a);
-	ctrl_server_free(a->ctrl);
-	a->ctrl = NULL;
+	agent_takeover_end(a);
+	agent_handover_close(a);
 	edge_discovery_free(a->discovery);
 	a->discovery = NULL;
 	resolver_free(a->resolver);

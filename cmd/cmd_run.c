@@ -2,6 +2,14 @@
 
 /* adit run */
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "agent/agent.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
@@ -18,11 +26,17 @@ struct run_options {
 	const char *log_level;
 	const char *control_socket;
 	const char *state_directory;
+	bool replace;
+	bool background;
 };
 
 static int parse(struct run_options *o, int argc, char **argv)
 {
 	const struct option_row rows[] = {
+		{.name = "background",
+		 .kind = OPTION_FLAG,
+		 .target = &o->background,
+		 .help = "with --replace: return once the new agent is in charge"},
 		{.name = "config",
 		 .argument = "FILE",
 		 .kind = OPTION_TEXT,
@@ -43,6 +57,10 @@ static int parse(struct run_options *o, int argc, char **argv)
 		 .kind = OPTION_TEXT,
 		 .target = &o->log_level,
 		 .help = "debug, info, warn or error"},
+		{.name = "replace",
+		 .kind = OPTION_FLAG,
+		 .target = &o->replace,
+		 .help = "take the place of the agent that runs, without a gap"},
 		{.name = "socket",
 		 .argument = "PATH",
 		 .kind = OPTION_TEXT,
@@ -60,7 +78,81 @@ static int parse(struct run_options *o, int argc, char **argv)
 		OPTION_ROWS(rows),
 	};
 
-	return options_parse(&spec, &argc, argv);
+	int r = options_parse(&spec, &argc, argv);
+
+	if (r == OPTIONS_GO_ON && o->background && !o->replace)
+		return options_refuse(&spec, "--background goes with --replace");
+	return r;
+}
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "adit run: %s: %s\n", what, strerror(errno));
+	return AGENT_EXIT_FAILED;
+}
+
+/*
+ * The agent's parent is gone before it begins: then it is a child of systemd, which watches its
+ * main processes best if they are. A session of its own keeps it from ending with a terminal.
+ */
+static int run_grandchild(struct agent_options *opt, int fd)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return fail("/dev/null");
+	close(null);
+	opt->starter_fd = fd;
+	return agent_run(opt);
+}
+
+static int run_child(struct agent_options *opt, int fd)
+{
+	pid_t pid;
+
+	setsid();
+	pid = fork();
+	if (pid < 0)
+		return fail("no process");
+	return pid == 0 ? run_grandchild(opt, fd) : AGENT_EXIT_OK;
+}
+
+/* 0 once the agent is in charge, else its exit code. */
+static int wait_for_agent(int fd)
+{
+	unsigned char byte;
+	ssize_t n;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	close(fd);
+	if (n == 1)
+		return byte;
+	fprintf(stderr, "adit run: the new agent ended before it was in charge\n");
+	return AGENT_EXIT_FAILED;
+}
+
+static int run_in_background(struct agent_options *opt)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return fail("no pipe");
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		return run_child(opt, fds[1]);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return fail("no process");
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return wait_for_agent(fds[0]);
 }
 
 int cmd_run(int argc, char **argv)
@@ -82,6 +174,8 @@ int cmd_run(int argc, char **argv)
 				.control_socket = o.control_socket,
 				.state_dir = o.state_directory,
 			},
+		.replace = o.replace,
+		.starter_fd = -1,
 	};
-	return agent_run(&agent);
+	return o.background ? run_in_background(&agent) : agent_run(&agent);
 }

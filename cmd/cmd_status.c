@@ -129,6 +129,9 @@ static void print_summary(const json_t *status)
 		       (int)json_integer_value(json_object_get(status, STATUS_EXPECTED)));
 	if (json_is_true(json_object_get(status, STATUS_DRAINING)))
 		printf("  draining");
+	if (json_is_integer(json_object_get(status, STATUS_REPLACEMENT)))
+		printf("  to be replaced by process %lld",
+		       (long long)json_integer_value(json_object_get(status, STATUS_REPLACEMENT)));
 	if (note)
 		printf("  %s", render_escape(note, cell, sizeof(cell)));
 	putchar('\n');

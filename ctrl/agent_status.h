@@ -19,14 +19,17 @@
 #define AGENT_INSTANCE_STATE(name)  "/var/lib/adit/" name
 
 /*
- * Commands, besides `log-level` (ctrl/ctrl_log_level.h). `reload` changes something: own uid or
- * root.
+ * Commands, besides `log-level` (ctrl/ctrl_log_level.h). `reload` and `replace` change something:
+ * own uid or root.
  */
-#define AGENT_COMMAND_CONNECTIONS "connections" /* result: {"connections": [...]} */
-#define AGENT_COMMAND_EVENTS	  "events"	/* result: {"events": [...]}, or a stream of them */
-#define AGENT_COMMAND_RELOAD	  "reload"	/* result: {"changed": [...], "warnings": [...]} */
-#define AGENT_COMMAND_ROUTES	  "routes"	/* result: {"routes": [...], "note": text} */
-#define AGENT_COMMAND_STATUS	  "status"	/* result: below, with "connections" */
+#define AGENT_COMMAND_CONNECTIONS     "connections" /* result: {"connections": [...]} */
+#define AGENT_COMMAND_EVENTS	      "events"	/* result: {"events": [...]}, or a stream of them */
+#define AGENT_COMMAND_RELOAD	      "reload"	/* result: {"changed": [...], "warnings": [...]} */
+#define AGENT_COMMAND_REPLACE	      "replace" /* these three: docs/replace.md */
+#define AGENT_COMMAND_REPLACE_CONFIRM "replace.confirm"
+#define AGENT_COMMAND_REPLACE_TAKE    "replace.take"
+#define AGENT_COMMAND_ROUTES	      "routes" /* result: {"routes": [...], "note": text} */
+#define AGENT_COMMAND_STATUS	      "status" /* result: below, with "connections" */
 
 /* status */
 #define STATUS_TUNNEL	     "tunnel"	    /* object: id, name */
@@ -42,6 +45,7 @@
 #define STATUS_UPTIME_S	     "uptime_s"
 #define STATUS_EDGE_FEATURES "edge_features" /* array of text; empty towards a stock edge */
 #define STATUS_DRAINING	     "draining"	     /* bool: shutting down, no new streams */
+#define STATUS_REPLACEMENT   "replacement"   /* pid of the process that prepares to replace it */
 #define STATUS_PING	     "ping"	     /* how ICMP echo is sent: one of PING_* */
 #define STATUS_LOAD	     "load"	     /* object: LOAD_* */
 #define STATUS_CONNECTIONS   "connections"   /* array, one per connection index, sorted */
@@ -128,6 +132,7 @@
 #define EVENT_LOG_LEVEL	   "log-level"
 #define EVENT_NETWORK	   "network"
 #define EVENT_REMOTE	   "remote-config"
+#define EVENT_REPLACEMENT  "replacement"
 #define EVENT_MISSED	   "missed" /* not an event: so many are not there any more */
 #define EVENT_MISSED_COUNT "count"
 
@@ -136,3 +141,18 @@
 #define RELOAD_WARNINGS "warnings" /* array of text: "file:line: key: reason" */
 
 #define AGENT_ERROR_CONFIG "invalid"
+
+/* replace: arguments of the new agent, and what the old one answers. */
+#define REPLACE_TUNNEL_ID    "tunnel_id"       /* both: UUID */
+#define REPLACE_CONNECTOR_ID "connector_id"    /* both: UUID of the process */
+#define REPLACE_PID	     "pid"	       /* both */
+#define REPLACE_INSTANCE_ID  "instance_id"     /* of the state file: the new one goes on under it */
+#define REPLACE_EVER	     "ever_registered" /* bool, likewise */
+#define REPLACE_NOTIFIES     "notifies"	       /* bool: systemd runs it */
+#define REPLACE_WATCHDOG_MS  "watchdog_ms"     /* that systemd expects; 0: none */
+
+/* The event's "step". */
+#define REPLACEMENT_STEP    "step"
+#define REPLACEMENT_CLAIMED "claimed" /* a process prepares to replace us */
+#define REPLACEMENT_LEFT    "left"    /* it has gone before it did */
+#define REPLACEMENT_DONE    "done"    /* we have replaced the process */

@@ -604,6 +604,7 @@ static void begin(struct dice *dice)
 	list_init(&sim.io.tasks);
 	A->live = A->boot = &sim.settings;
 	A->loop = &sim.io;
+	A->in_charge = true;
 	A->routes.advertise = advertise_new();
 	A->supervisor = supervisor_new(&opt, &events, NULL);
 	load_routes();

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/handover.h"
+
+#include <assert.h>
+
+#define BIT(state) (1u << HANDOVER_STATE_##state)
+
+/* Each state's successors. CLAIMED may follow itself: a claim that is too old gives way. */
+static const unsigned int successors[HANDOVER_STATE_N] = {
+	[HANDOVER_STATE_FREE] = BIT(CLAIMED),
+	[HANDOVER_STATE_CLAIMED] = BIT(CLAIMED) | BIT(HANDED) | BIT(FREE),
+	[HANDOVER_STATE_HANDED] = BIT(GIVEN) | BIT(FREE),
+	[HANDOVER_STATE_GIVEN] = 0,
+};
+
+/* The only writer of h->state. */
+static void set_state(struct handover *h, enum handover_state to)
+{
+	assert(successors[h->state] & (1u << to));
+	h->state = to;
+	if (to == HANDOVER_STATE_FREE)
+		h->claim = 0;
+}
+
+static bool may_claim(const struct handover *h, uint64_t now_ms)
+{
+	return h->state == HANDOVER_STATE_FREE ||
+	       (h->state == HANDOVER_STATE_CLAIMED && now_ms >= h->since_ms + HANDOVER_CLAIM_MS);
+}
+
+int handover_claim(struct handover *h, int64_t pid, uint64_t now_ms, uint64_t *claimp)
+{
+	if (!may_claim(h, now_ms))
+		return HANDOVER_E_TAKEN;
+	set_state(h, HANDOVER_STATE_CLAIMED);
+	h->claim = ++h->last_claim;
+	h->since_ms = now_ms;
+	h->pid = pid;
+	*claimp = h->claim;
+	return 0;
+}
+
+static int go_on(struct handover *h, uint64_t claim, enum handover_state from,
+		 enum handover_state to)
+{
+	if (!claim || claim != h->claim || h->state != from)
+		return HANDOVER_E_ORDER;
+	set_state(h, to);
+	return 0;
+}
+
+int handover_take(struct handover *h, uint64_t claim)
+{
+	return go_on(h, claim, HANDOVER_STATE_CLAIMED, HANDOVER_STATE_HANDED);
+}
+
+int handover_confirm(struct handover *h, uint64_t claim)
+{
+	return go_on(h, claim, HANDOVER_STATE_HANDED, HANDOVER_STATE_GIVEN);
+}
+
+bool handover_gone(struct handover *h, uint64_t claim)
+{
+	bool had_name = h->state == HANDOVER_STATE_HANDED;
+
+	if (!claim || claim != h->claim || h->state == HANDOVER_STATE_GIVEN)
+		return false;
+	set_state(h, HANDOVER_STATE_FREE);
+	return had_name;
+}
+
+int64_t handover_pid(const struct handover *h)
+{
+	return h->state == HANDOVER_STATE_CLAIMED || h->state == HANDOVER_STATE_HANDED ? h->pid : 0;
+}
