@@ -3,18 +3,45 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 
+from peers import edge as scripted
 from support import adit, origin
 from support.case import Case, main
 from support.notifications import Notifications
 from support.require import need
 from support.sshd import Sshd
 from support.stack import HOST, Stack, echo_line, serve
+from support.tlsca import Authority
 from support.waiting import wait_until
+
+
+NOBODY = 65534
+
+TAKE, CONFIRM = {"command": "replace.take"}, {"command": "replace.confirm"}
+
+
+def claim_of(agent, pid=1):
+    return {"command": "replace",
+            "args": {"tunnel_id": agent.status()[1]["tunnel"]["id"], "pid": pid}}
+
+
+def converse(agent, *lines):
+    """Requests on one connection, which then ends: the answers."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(agent.socket)
+        sock.settimeout(60)
+        with sock.makefile("rwb") as f:
+            answers = []
+            for line in lines:
+                f.write(json.dumps({"v": 1, **line}).encode() + b"\n")
+                f.flush()
+                answers.append(json.loads(f.readline()))
+            return answers
 
 
 class ReplaceCase(Case):
@@ -155,6 +182,21 @@ class HandOverTest(ReplaceCase):
         # The lock went along: a second one is refused as ever.
         done = adit.run([adit.binary("adit"), "run", "--config", stack.agent.config])
         self.assertEqual(done.returncode, 73, done.stderr)
+
+    def test_stock_edge(self):
+        """It takes no routes: there is nothing to wait for, and nothing to withdraw."""
+        need("openssl")
+        authority = Authority(self.path("ca"))
+        edge = scripted.Edge(authority, [scripted.success])
+        self.addCleanup(edge.close)
+        agent = adit.Agent(self, edge.address, authority.ca_file, adit.write_credentials(self),
+                           adit.routes(adit.route(f"{HOST}/32")),
+                           settings="edge-server-name: h2.cftunnel.com\n").start()
+        agent.wait_state("Healthy")
+        new = self.replace(agent)
+        self.wait_in_charge(agent, new)
+        self.assertEqual(agent.process.wait(), 0, agent.process.log_tail())
+        self.assertEqual(agent.state(), "Healthy")
 
     def test_nobody_runs(self):
         stack = Stack(self, self.server.port, start=False)
@@ -299,20 +341,10 @@ class RefusalTest(ReplaceCase):
         stack = Stack(self, self.server.port)
 
         def talk(*lines):
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect(stack.agent.socket)
-                sock.settimeout(60)
-                with sock.makefile("rwb") as f:
-                    answers = []
-                    for line in lines:
-                        f.write(json.dumps({"v": 1, **line}).encode() + b"\n")
-                        f.flush()
-                        answers.append(json.loads(f.readline()))
-                    return answers
+            return converse(stack.agent, *lines)
 
-        take, confirm = {"command": "replace.take"}, {"command": "replace.confirm"}
+        take, confirm, claim = TAKE, CONFIRM, claim_of(stack.agent)
         status = stack.agent.status()[1]
-        claim = {"command": "replace", "args": {"tunnel_id": status["tunnel"]["id"], "pid": 1}}
         for lines in ([take], [confirm], [claim, confirm], [claim, claim], [claim, take, take]):
             self.assertEqual(talk(*lines)[-1]["error"]["code"], "conflict", lines)
             self.assert_untouched(stack.agent)
@@ -324,6 +356,53 @@ class RefusalTest(ReplaceCase):
         self.assert_untouched(stack.agent)
         done = adit.run([adit.binary("adit"), "run", "--config", stack.agent.config])
         self.assertEqual(done.returncode, 73, done.stderr)
+
+
+class OtherUserTest(ReplaceCase):
+    """Root and nobody: neither replaces the other's agent."""
+
+    def setUp(self):
+        super().setUp()
+        need("root")
+        os.chmod(self.tmp, 0o711)
+        self.binary = shutil.copy(adit.binary("adit"), self.path("adit"))
+        os.chmod(self.binary, 0o755)
+        self.stack = Stack(self, self.server.port, start=False)
+
+    def give(self, user):
+        agent = self.stack.agent
+        os.chown(agent.folder, user, user)
+        for path in (agent.config, self.stack.tunnel):
+            os.chown(path, user, user)
+        os.chmod(self.stack.edge.folder, 0o711)
+        os.chmod(self.stack.edge.ca_file, 0o644)
+
+    def run_as(self, user, *extra):
+        return self.start(f"agent-{user}-{len(extra)}",
+                          [self.binary, "run", "--config", self.stack.agent.config, *extra],
+                          user=user, group=user, extra_groups=[])
+
+    def test_root_does_not_take_what_is_another_users(self):
+        self.give(NOBODY)
+        self.stack.agent.process = self.run_as(NOBODY)
+        self.stack.agent.wait_state("Healthy")
+        own = self.write("own.json", open(self.stack.tunnel, "rb").read())
+        new = self.replace(self.stack.agent, "--credentials-file", own)
+        self.assertEqual(new.wait(), 77, new.log_tail())
+        self.assertIn(f"user {NOBODY}", new.log())
+        self.assert_untouched(self.stack.agent)
+        # Its own user may.
+        new = self.run_as(NOBODY, "--replace")
+        self.wait_in_charge(self.stack.agent, new)
+        self.assertEqual(self.stack.agent.process.wait(), 0)
+
+    def test_nobody_may_not(self):
+        self.stack.agent.process = self.run_as(0)
+        self.stack.agent.wait_state("Healthy")
+        self.give(NOBODY)
+        new = self.run_as(NOBODY, "--replace")
+        self.assertEqual(new.wait(), 77, new.log_tail())
+        self.assert_untouched(self.stack.agent)
 
 
 class DeathTest(ReplaceCase):
@@ -355,6 +434,30 @@ class DeathTest(ReplaceCase):
         self.assertEqual(stack.agent.process.wait(), 0)
         self.assertEqual(self.saved(stack.agent)["pid"], new.pid)
         self.assertEqual(stack.agent.status()[1]["pid"], new.pid)
+
+
+    def test_old_one_ends_when_the_name_is_given(self):
+        """Its socket and state are another's: what it does at its end elsewhere isn't done."""
+        stack = Stack(self, self.server.port)
+        agent = stack.agent
+        before = self.saved(agent)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(agent.socket)
+            sock.settimeout(60)
+            for line in (claim_of(agent), TAKE):
+                sock.sendall(json.dumps({"v": 1, **line}).encode() + b"\n")
+                answer, fds, _, _ = socket.recv_fds(sock, 65536, 4)
+                self.assertTrue(json.loads(answer)["ok"])
+            self.assertEqual(len(fds), 2)
+            for fd in fds:
+                self.addCleanup(os.close, fd)
+            self.assertEqual(agent.terminate(), 0)
+            self.assertEqual(sock.recv(1), b"")
+        self.assertTrue(os.path.exists(agent.socket))
+        self.assertEqual(self.saved(agent), before)
+        # The descriptors are all that holds the name, and they do.
+        done = adit.run([adit.binary("adit"), "run", "--config", agent.config])
+        self.assertEqual(done.returncode, 73, done.stderr)
 
 
 class SystemdTest(ReplaceCase):
@@ -395,6 +498,17 @@ class SystemdTest(ReplaceCase):
         self.notify.wait("WATCHDOG", "1", len(self.notify.messages))
         for key in ("MAINPID", "READY", "STOPPING", "STATUS"):
             self.assertEqual(self.notify.having(key, since=n), [])
+
+    def test_main_pid_is_taken_back(self):
+        """By the old one, when who told systemd its own is gone before it confirmed."""
+        agent = self.stack.agent
+        n = len(self.notify.messages)
+        self.assertTrue(converse(agent, claim_of(agent), TAKE)[-1]["ok"])
+        self.notify.wait("MAINPID", str(agent.process.pid), n)
+        n = len(self.notify.messages)
+        self.assertTrue(converse(agent, claim_of(agent))[-1]["ok"])
+        self.assert_untouched(agent)
+        self.assertEqual(self.notify.having("MAINPID", since=n), [])
 
     def test_from_outside_of_its_unit(self):
         new = self.replace(self.stack.agent, env={"NOTIFY_SOCKET": None})
