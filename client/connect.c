@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One tunnel, and when it is open one conduit on it. Whichever ends first stops the
- * loop; its reason is the one that counts. Nothing is read from stdin before the
- * edge has said 200.
+ * loop; its reason is the one that counts. Nothing is read from stdin before an edge
+ * has said 200, so that until then the next edge can be asked: each knows only the
+ * connectors that are connected to it.
  */
 #include "client/connect.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/diag.h"
 #include "client/conduit.h"
 #include "client/stdio_ends.h"
@@ -18,19 +21,34 @@ struct connect {
 	struct stdio_ends ends;
 	struct tunnel *tunnel;
 	struct conduit *conduit;
-	connect_explain explain;
+	size_t edge; /* the first of those that may still be asked */
+	bool has_ends;
+	bool is_accepted; /* the ends are the conduit's */
 	bool finished;
 	int status;
+	char text[CONNECT_TEXT_MAX];
 };
+
+/* An edge that couldn't be reached says less than one before it that answered. */
+static bool is_worth_telling(const struct connect *c, int status)
+{
+	return status != CLIENT_EXIT_EDGE || !c->text[0];
+}
+
+static void conclude(struct connect *c, int status, const char *text)
+{
+	c->finished = true;
+	if (!is_worth_telling(c, status))
+		return;
+	c->status = status;
+	snprintf(c->text, sizeof(c->text), "%s", text);
+}
 
 static void finish(struct connect *c, int status, const char *text)
 {
 	if (c->finished)
 		return;
-	c->finished = true;
-	c->status = status;
-	if (status != CLIENT_EXIT_OK && text[0])
-		c->explain(text);
+	conclude(c, status, text);
 	uv_stop(&c->loop.uv);
 }
 
@@ -49,6 +67,31 @@ static struct h2_session *session_of(void *ctx)
 	return c->tunnel ? tunnel_session(c->tunnel) : NULL;
 }
 
+static int on_answer(void *ctx)
+{
+	struct connect *c = ctx;
+
+	c->is_accepted = true;
+	return 0;
+}
+
+/* Once: the next edge finds them as they are. */
+static int take_ends(struct connect *c)
+{
+	int r = c->has_ends ? 0 : stdio_ends_take(&c->ends);
+
+	c->has_ends = r == 0;
+	return r;
+}
+
+static void close_ends(struct connect *c)
+{
+	if (!c->has_ends || c->is_accepted)
+		return;
+	close_fd(c->ends.in_fd);
+	close_fd(c->ends.out_fd);
+}
+
 static void start_conduit(struct connect *c)
 {
 	const struct conduit_options opt = {
@@ -60,8 +103,9 @@ static void start_conduit(struct connect *c)
 		.token = c->opt->credentials->token,
 		.session = session_of,
 		.session_ctx = c,
+		.on_answer = on_answer,
 	};
-	int r = stdio_ends_take(&c->ends);
+	int r = take_ends(c);
 
 	if (r == 0)
 		r = conduit_start(&c->conduit, &opt, c->ends.in_fd, c->ends.out_fd, on_conduit_done,
@@ -85,6 +129,7 @@ static void on_end(void *ctx, struct tunnel *t, enum client_exit why, const char
 	struct connect *c = ctx;
 
 	c->tunnel = NULL;
+	c->edge += tunnel_edge(t) + 1;
 	finish(c, (int)why, text);
 	tunnel_free(t);
 }
@@ -100,21 +145,42 @@ static void on_signal(void *ctx, int number)
 	finish(ctx, CLIENT_EXIT_SIGNAL + number, "");
 }
 
-static void run(struct connect *c)
+static void ask(struct connect *c, const struct tunnel_options *all)
 {
-	struct tunnel_options opt = client_loop_tunnel_options(&c->loop, c->opt);
+	struct tunnel_options opt = *all;
 	int r;
 
+	opt.edges += c->edge;
+	opt.n_edges -= c->edge;
+	c->finished = false;
 	c->tunnel = tunnel_new(&opt, &tunnel_events, c);
 	r = tunnel_start(c->tunnel);
 	if (r < 0)
-		finish(c, CLIENT_EXIT_EDGE, strerror(-r));
+		conclude(c, CLIENT_EXIT_EDGE, strerror(-r));
 	else
 		uv_run(&c->loop.uv, UV_RUN_DEFAULT);
 	if (c->conduit)
 		conduit_abort(c->conduit);
+	if (c->tunnel)
+		c->edge += tunnel_edge(c->tunnel) + 1;
 	tunnel_free(c->tunnel);
 	c->tunnel = NULL;
+}
+
+static bool may_ask_another(const struct connect *c, size_t n_edges)
+{
+	bool may_differ = c->status == CLIENT_EXIT_CONNECTOR_DOWN || c->status == CLIENT_EXIT_CUT;
+
+	return may_differ && !c->is_accepted && c->edge < n_edges;
+}
+
+static void run(struct connect *c)
+{
+	const struct tunnel_options opt = client_loop_tunnel_options(&c->loop, c->opt);
+
+	do {
+		ask(c, &opt);
+	} while (may_ask_another(c, opt.n_edges));
 }
 
 int connect_run(const struct connect_options *opt, connect_explain explain)
@@ -122,7 +188,6 @@ int connect_run(const struct connect_options *opt, connect_explain explain)
 	struct connect c = {
 		.opt = opt,
 		.ends = {.in_flags = -1, .out_flags = -1},
-		.explain = explain,
 		.status = CLIENT_EXIT_INTERNAL,
 	};
 	char text[CONNECT_TEXT_MAX];
@@ -136,6 +201,10 @@ int connect_run(const struct connect_options *opt, connect_explain explain)
 		explain(text);
 	} else {
 		run(&c);
+		/* Before stdout ends: whoever reads it may end us then. */
+		if (c.status != CLIENT_EXIT_OK && c.text[0])
+			explain(c.text);
+		close_ends(&c);
 		client_loop_deinit(&c.loop);
 		stdio_ends_restore(&c.ends);
 	}

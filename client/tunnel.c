@@ -304,6 +304,11 @@ struct h2_session *tunnel_session(const struct tunnel *t)
 	return s && h2_session_can_open(s) ? s : NULL;
 }
 
+size_t tunnel_edge(const struct tunnel *t)
+{
+	return t->edge;
+}
+
 size_t tunnel_n_streams(const struct tunnel *t)
 {
 	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->link) : NULL;

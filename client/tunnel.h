@@ -86,5 +86,7 @@ void tunnel_free(struct tunnel *t);
 
 /* NULL unless streams can be opened now. */
 struct h2_session *tunnel_session(const struct tunnel *t);
+/* Which of the options' edges it leads to, or was tried last; n_edges when all have failed. */
+size_t tunnel_edge(const struct tunnel *t);
 /* Streams that are open, also after a GOAWAY. */
 size_t tunnel_n_streams(const struct tunnel *t);

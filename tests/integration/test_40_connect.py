@@ -249,6 +249,38 @@ class Edges(ConnectCase):
         edges = [f"127.0.0.1:{free_port()}", self.ingress(echo).address]
         self.assertEqual(self.connect(edges, data=b"x")[:2], (0, b"x"))
 
+    def test_an_edge_without_the_connector(self):
+        """Another edge may have it: nothing was read from stdin yet."""
+        for error in ("connector-down", "draining"):
+            with self.subTest(error):
+                first = self.ingress(refuse(REFUSALS[error][0], error))
+                last = self.ingress(echo)
+                code, out, err = self.connect([first.address, last.address], data=b"hello")
+                self.assertEqual((code, out, err), (0, b"hello", ""))
+                self.assertEqual((len(first.requests), len(last.requests)), (1, 1))
+
+    def test_an_edge_lost_before_it_answers(self):
+        first, last = self.ingress(lambda conn, stream: conn.close()), self.ingress(echo)
+        code, out, err = self.connect([first.address, last.address], data=b"hello")
+        self.assertEqual((code, out, err), (0, b"hello", ""))
+        self.assertEqual((len(first.requests), len(last.requests)), (1, 1))
+
+    def test_other_refusals_are_the_same_everywhere(self):
+        first, last = self.ingress(refuse("403", "not-granted")), self.ingress(echo)
+        self.assertEqual(self.connect([first.address, last.address])[0], 12)
+        self.assertEqual(len(last.requests), 0)
+
+    def test_no_edge_with_the_connector(self):
+        """An answer tells more than an edge after it that isn't there; of two answers the last."""
+        down = self.ingress(refuse("503", "connector-down"))
+        code, out, err = self.connect([down.address, f"127.0.0.1:{free_port()}"], data=b"x")
+        self.assertEqual((code, out), (13, b""))
+        self.assert_line(err, "not connected")
+        draining = self.ingress(refuse("503", "draining"))
+        code, _, err = self.connect([down.address, draining.address])
+        self.assertEqual(code, 13)
+        self.assert_line(err, "shutting down")
+
     def test_edge_option(self):
         address = self.ingress(echo).address
         dead = f"127.0.0.1:{free_port()}"
