@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who was harmed, and whether that was allowed.
+
+The edges' logs say which connection carried each session (by the address that it asked for, which nobody
+else did) and when each connection was lost. A session may only fail when its connection, or the user's
+own, was touched by a fault that ends connections. Then it has to end soon after the loss was detected, to
+say why, and to succeed when it is repeated.
+"""
+
+import dataclasses
+import datetime
+import re
+
+from chaos.faults import AT_ONCE, ENDS
+
+FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+NAMED = re.compile(r"^adit connect: \S.*")
+# A connection that was silent for a while may still be given up that long after the fault: the limit of
+# detection by a listener, and a retransmission that comes late.
+LINGER_S = 20
+# Clocks of the log (milliseconds) and of ours are the same, but not read at the same instant.
+SLACK_S = 0.1
+
+
+@dataclasses.dataclass
+class Connection:
+    edge: str
+    ip: str
+    port: int
+    opened: float
+    closed: float = float("inf")
+    reason: str = None
+
+
+@dataclasses.dataclass
+class Stream:
+    edge: str
+    connection: str
+    result: str
+    time: float
+
+
+@dataclasses.dataclass
+class Verdict:
+    session: object
+    result: str             # of RESULTS
+    fault: object = None    # that excuses it
+    detected: float = None
+    notes: str = ""
+
+
+RESULTS = ("ok", "ended as it may", "harmed", "without a named error", "ended late", "hung",
+           "wrong data", "repeated late")
+FINE = RESULTS[:2]
+
+
+def read_log(path):
+    """(time, message, fields) of each line that is one of a daemon's log."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        for line in f:
+            stamp, _, rest = line.partition(" ")
+            try:
+                when = datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+            except ValueError:
+                continue
+            head = FIELD.split(rest, maxsplit=1)[0]
+            fields = {key: value.strip('"') for key, value in FIELD.findall(rest)}
+            yield when, " ".join(head.split()[1:]), fields
+
+
+class Evidence:
+    """What the edges' logs say: connections by id, streams by the address that was asked for."""
+
+    def __init__(self, logs):
+        self.connections, self.streams = {}, {}
+        for edge, path in logs.items():
+            for when, message, fields in read_log(path):
+                self._take(edge, when, message, fields)
+
+    def _take(self, edge, when, message, fields):
+        if message == "connection registered":
+            ip, _, port = fields["peer"].rpartition(":")
+            self.connections[fields["connection"]] = Connection(edge, ip, int(port), when)
+        elif message == "connection closed" and fields["connection"] in self.connections:
+            connection = self.connections[fields["connection"]]
+            connection.closed, connection.reason = when, fields["reason"]
+        elif message == "edge started":
+            # What a killed one carried, it couldn't log the end of.
+            for connection in self.connections.values():
+                if connection.edge == edge and connection.closed == float("inf"):
+                    connection.closed, connection.reason = when, "killed"
+        elif message in ("stream ended", "stream refused"):
+            address = fields["destination"].rpartition(":")[0]
+            self.streams.setdefault(address, []).append(
+                Stream(edge, fields.get("connection"), fields["result"], when))
+
+
+class Judge:
+    def __init__(self, sessions, faults, evidence, limits):
+        self.sessions, self.faults, self.evidence, self.limits = sessions, faults, evidence, limits
+        self.repeat_of = {s.repeats.number: s for s in sessions if s.repeats}
+
+    def verdicts(self):
+        return [self._judge(s) for s in self.sessions if s.ended]
+
+    # ---- what was touched ----
+
+    def _overlaps(self, session, fault):
+        linger_s = 0 if fault.kind.noticed == AT_ONCE and fault.kind.action == "kill" else LINGER_S
+        return fault.began - SLACK_S <= session.ended and \
+            session.began <= (fault.ended or float("inf")) + linger_s
+
+    def _is_on(self, stream, fault):
+        """Whether @stream's connection from the agent, as the edge has it, is of the fault's."""
+        if fault.kind.target == "edge":
+            return stream.edge == fault.edge
+        if fault.kind.target == "way":
+            return stream.edge == fault.edge
+        c = self.evidence.connections.get(stream.connection)
+        return c is not None and c.ip == fault.ip and fault.port in (None, c.port) and \
+            fault.edge in (None, c.edge) and c.closed >= fault.began - SLACK_S
+
+    def touching(self, session):
+        """The faults that touched @session while it lived, the last one first."""
+        streams = self.evidence.streams.get(session.address, [])
+        found = []
+        for fault in self.faults:
+            if not self._overlaps(session, fault):
+                continue
+            if fault.kind.target == "user":
+                hit = fault.session is session
+            elif not streams and fault.kind.target in ("edge", "way"):
+                # It left no trace in a log: the edge was killed, or never reached.
+                hit = True
+            else:
+                hit = any(self._is_on(stream, fault) for stream in streams)
+            if hit:
+                found.append(fault)
+        return sorted(found, key=lambda f: -f.began)
+
+    def _may_end(self, session, fault):
+        """A fault of the agents' side ends a session by the loss of its connection and no other way."""
+        if fault.kind.effect != ENDS or fault.kind.target in ("edge", "way", "user"):
+            return fault.kind.effect == ENDS
+        streams = self.evidence.streams.get(session.address, [])
+        lost = [self.evidence.connections[s.connection] for s in streams if self._is_on(s, fault)]
+        return any(c.closed <= session.ended + SLACK_S for c in lost)
+
+    def _detected(self, session, fault):
+        """When the loss was known to whoever tells the user."""
+        if fault.kind.target == "edge":
+            return fault.began
+        if fault.kind.target not in ("way", "user"):
+            for stream in self.evidence.streams.get(session.address, []):
+                c = self.evidence.connections.get(stream.connection)
+                if c and c.closed < float("inf") and c.ip == fault.ip:
+                    return c.closed
+        return next((when for when, line in session.said if NAMED.match(line)), None)
+
+    # ---- verdicts ----
+
+    def _judge(self, session):
+        if session.status == 0 and not session.is_right:
+            return Verdict(session, "wrong data")
+        touching = self.touching(session)
+        fault = next((f for f in touching if self._may_end(session, f)), None)
+        if session.ok:
+            return Verdict(session, "ok")
+        if session.hung:
+            return Verdict(session, "hung", fault, notes=_names(touching))
+        if not fault:
+            return Verdict(session, "harmed", touching[0] if touching else None,
+                           notes=_names(touching))
+        return self._judge_end(session, fault)
+
+    def _judge_end(self, session, fault):
+        detected = self._detected(session, fault)
+        verdict = Verdict(session, "ended as it may", fault, detected)
+        if not any(NAMED.match(line) for _, line in session.said):
+            verdict.result = "without a named error"
+        elif detected and session.over - detected > self.limits.end_s:
+            verdict.result = "ended late"
+            verdict.notes = f"{session.over - detected:.1f} s after detection"
+        elif (took := self.repeat_s(session, fault)) is not None and took > self.limits.repeat_s:
+            verdict.result = "repeated late"
+            verdict.notes = f"{took:.1f} s"
+        return verdict
+
+    def repeated(self, session):
+        """When a repeat of the failed transfer @session had succeeded, or None."""
+        while session.number in self.repeat_of:
+            session = self.repeat_of[session.number]
+            if session.ok and session.ended:
+                return session.ended
+        return None
+
+    def repeat_s(self, session, fault):
+        """From the cut until a repeat had succeeded: None for shells, which have no end, and for what is
+        itself a repeat. A cut that shows by silence alone is one for the user when the session
+        ends."""
+        end = self.repeated(session)
+        if session.kind == "shell" or session.repeats or end is None:
+            return None
+        # What the tool slept for isn't ours.
+        end -= session.ended - session.over
+        return end - (max(fault.began, session.began) if fault.kind.noticed == AT_ONCE and
+                      fault.kind.action == "kill" else session.over)
+
+
+def _names(faults):
+    return ", ".join(f"{f.kind.name} ({f.text})" for f in faults) or "no fault touched it"
