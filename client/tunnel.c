@@ -2,8 +2,10 @@
 
 /*
  * Edges in the order of the list, and the addresses of each in the order of the answer; the
- * first link whose HTTP/2 comes up is the tunnel. It is not made again: that is the owner's
- * decision. The failure that is told is the last, unless one was about a certificate.
+ * first link whose HTTP/2 comes up is the tunnel. Who is silent for AHEAD_MS is not waited for:
+ * the next address is dialled beside it (as RFC 8305 has it, but slower: a handshake costs the
+ * edge something). The tunnel is not made again: that is the owner's decision. The failure that is
+ * told is the last, unless one was about a certificate.
  */
 
 #include "client/tunnel.h"
@@ -13,12 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uv.h>
+
 #include "base/err.h"
 #include "base/log.h"
 #include "wire/h2_session.h"
+#include "wire/io_loop.h"
 #include "wire/link.h"
 #include "wire/proto.h"
 #include "wire/resolve.h"
+
+#define AHEAD_MS  1000
+#define DIALS_MAX 4 /* at once */
 
 /*
  * What we accept from the edge. Streams: none, we open them. Windows: where they start; the link
@@ -44,17 +52,24 @@ enum tunnel_state {
 	TUNNEL_STATE_N,
 };
 
+struct dial {
+	struct link *link; /* NULL: none */
+	size_t edge;
+};
+
 struct tunnel {
 	struct tunnel_options opt;
 	const struct tunnel_events *events;
 	void *ctx;
 	enum tunnel_state state;
-	size_t edge;			 /* the entry that is tried */
+	size_t edge;			 /* the entry that is tried; n_edges: no more */
 	struct ip_addr ips[RESOLVE_MAX]; /* of that entry */
 	size_t n_ips;
 	size_t next_ip;
 	struct resolve_query *query;
-	struct link *link;
+	struct dial dials[DIALS_MAX]; /* until one is the tunnel */
+	struct link *open;
+	uv_timer_t ahead;
 	enum client_exit why; /* the most telling failure so far */
 	char text[TUNNEL_TEXT_MAX];
 };
@@ -66,9 +81,9 @@ static const struct {
 	unsigned int next; /* states that may follow */
 } states[TUNNEL_STATE_N] = {
 	[TUNNEL_STATE_IDLE] = {"idle", MAY(RESOLVING)},
-	[TUNNEL_STATE_RESOLVING] = {"resolving",
-				    MAY(RESOLVING) | MAY(HELD) | MAY(DIALLING) | MAY(ENDED)},
-	[TUNNEL_STATE_HELD] = {"held", MAY(RESOLVING) | MAY(DIALLING) | MAY(ENDED)},
+	[TUNNEL_STATE_RESOLVING] = {"resolving", MAY(RESOLVING) | MAY(HELD) | MAY(DIALLING) |
+							 MAY(OPEN) | MAY(ENDED)},
+	[TUNNEL_STATE_HELD] = {"held", MAY(RESOLVING) | MAY(DIALLING) | MAY(OPEN) | MAY(ENDED)},
 	[TUNNEL_STATE_DIALLING] = {"dialling",
 				   MAY(DIALLING) | MAY(RESOLVING) | MAY(OPEN) | MAY(ENDED)},
 	[TUNNEL_STATE_OPEN] = {"open", MAY(ENDED)},
@@ -109,32 +124,80 @@ static const struct link_events link_events;
 
 static void next_edge(struct tunnel *t);
 
-static int dial(struct tunnel *t, const struct ip_addr *ip)
+static struct dial *find_dial(struct tunnel *t, const struct link *link)
+{
+	for (size_t i = 0; i < DIALS_MAX; i++) {
+		if (t->dials[i].link == link)
+			return &t->dials[i];
+	}
+	return NULL;
+}
+
+static bool is_dialling(const struct tunnel *t)
+{
+	for (size_t i = 0; i < DIALS_MAX; i++) {
+		if (t->dials[i].link)
+			return true;
+	}
+	return false;
+}
+
+static void drop_dials(struct tunnel *t)
+{
+	uv_timer_stop(&t->ahead);
+	for (size_t i = 0; i < DIALS_MAX; i++)
+		link_free(steal_ptr(t->dials[i].link));
+}
+
+static void on_silence(uv_timer_t *timer);
+
+/* @d is free. */
+static int dial(struct tunnel *t, struct dial *d, const struct ip_addr *ip)
 {
 	const struct client_edge *edge = &t->opt.edges[t->edge];
 	const struct link_dial_options opt = {
 		.peer = {.ip = *ip, .port = edge->port},
 		.server_name = t->opt.server_name[0] ? t->opt.server_name : edge->host,
 	};
+	int r = link_dial(&d->link, t->opt.loop, t->opt.tls, &opt, &link_events, t);
 
-	return link_dial(&t->link, t->opt.loop, t->opt.tls, &opt, &link_events, t);
+	if (r < 0)
+		return r;
+	d->edge = t->edge;
+	return uv_timer_start(&t->ahead, on_silence, AHEAD_MS, 0);
 }
 
+/* While all dials are taken, the next address waits for one to end. */
 static void next_address(struct tunnel *t)
 {
-	while (t->next_ip < t->n_ips) {
+	struct dial *d = find_dial(t, NULL);
+
+	set_state(t, TUNNEL_STATE_DIALLING);
+	while (d && t->next_ip < t->n_ips) {
 		const struct ip_addr *ip = &t->ips[t->next_ip++];
 		char text[IP_TEXT_MAX];
-		int r;
+		int r = dial(t, d, ip);
 
-		set_state(t, TUNNEL_STATE_DIALLING);
-		r = dial(t, ip);
 		if (r == 0)
 			return;
 		note_failure(t, CLIENT_EXIT_EDGE, ip_format(ip, text), strerror(-r));
 	}
+	if (!d)
+		return;
 	t->edge++;
 	next_edge(t);
+}
+
+static void go_ahead(struct tunnel *t)
+{
+	/* Else the answer that is waited for leads on. */
+	if (t->state == TUNNEL_STATE_DIALLING && t->edge < t->opt.n_edges)
+		next_address(t);
+}
+
+static void on_silence(uv_timer_t *timer)
+{
+	go_ahead(container_of(timer, struct tunnel, ahead));
 }
 
 /* -errno: the owner doesn't want these addresses dialled. */
@@ -208,7 +271,10 @@ static void next_edge(struct tunnel *t)
 			return;
 		note_failure(t, CLIENT_EXIT_EDGE, t->opt.edges[t->edge].host, strerror(-r));
 	}
-	end(t);
+	if (is_dialling(t))
+		set_state(t, TUNNEL_STATE_DIALLING);
+	else
+		end(t);
 }
 
 /* ---- the link ---- */
@@ -224,10 +290,16 @@ static void on_secure(void *ctx UNUSED, struct link *link)
 		(void)link_start(link, H2_ROLE_OPENER, &limits, LIVENESS_PINGS);
 }
 
-static void on_ready(void *ctx, struct link *link UNUSED)
+static void on_ready(void *ctx, struct link *link)
 {
 	struct tunnel *t = ctx;
+	struct dial *d = find_dial(t, link);
 
+	t->open = d->link;
+	t->edge = d->edge;
+	d->link = NULL;
+	drop_dials(t);
+	resolve_cancel(steal_ptr(t->query));
 	set_state(t, TUNNEL_STATE_OPEN);
 	t->events->on_ready(t->ctx, t);
 }
@@ -240,20 +312,30 @@ static void on_goaway(void *ctx, struct link *link UNUSED, uint32_t h2_code UNUS
 		t->events->on_goaway(t->ctx, t);
 }
 
+static void note_closed(struct tunnel *t, struct link *link, enum client_exit why)
+{
+	char peer[ENDPOINT_TEXT_MAX];
+
+	note_failure(t, why, endpoint_format(link_peer(link), peer), link_error_text(link));
+	link_free(link);
+}
+
 static void on_closed(void *ctx, struct link *link, enum link_end why)
 {
 	struct tunnel *t = ctx;
-	char peer[ENDPOINT_TEXT_MAX];
-	bool was_open = t->state == TUNNEL_STATE_OPEN;
 
-	note_failure(t, was_open ? CLIENT_EXIT_CUT : client_exit_of_link_end(why),
-		     endpoint_format(link_peer(link), peer), link_error_text(link));
-	t->link = NULL;
-	link_free(link);
-	if (was_open)
+	if (t->state == TUNNEL_STATE_OPEN) {
+		t->open = NULL;
+		note_closed(t, link, CLIENT_EXIT_CUT);
 		end(t);
-	else
-		next_address(t);
+		return;
+	}
+	find_dial(t, link)->link = NULL;
+	note_closed(t, link, client_exit_of_link_end(why));
+	if (t->edge < t->opt.n_edges)
+		go_ahead(t);
+	else if (!is_dialling(t))
+		end(t);
 }
 
 static const struct link_events link_events = {
@@ -274,6 +356,7 @@ struct tunnel *tunnel_new(const struct tunnel_options *opt, const struct tunnel_
 	t->events = events;
 	t->ctx = ctx;
 	t->why = CLIENT_EXIT_EDGE;
+	uv_timer_init(opt->loop->uv, &t->ahead);
 	return t;
 }
 
@@ -288,18 +371,24 @@ void tunnel_go_on(struct tunnel *t, int status)
 		dial_all(t, status);
 }
 
+static void ahead_closed_cb(uv_handle_t *handle)
+{
+	free(container_of((uv_timer_t *)handle, struct tunnel, ahead));
+}
+
 void tunnel_free(struct tunnel *t)
 {
 	if (!t)
 		return;
 	resolve_cancel(t->query);
-	link_free(t->link);
-	free(t);
+	drop_dials(t);
+	link_free(t->open);
+	uv_close((uv_handle_t *)&t->ahead, ahead_closed_cb);
 }
 
 struct h2_session *tunnel_session(const struct tunnel *t)
 {
-	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->link) : NULL;
+	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->open) : NULL;
 
 	return s && h2_session_can_open(s) ? s : NULL;
 }
@@ -311,7 +400,7 @@ size_t tunnel_edge(const struct tunnel *t)
 
 size_t tunnel_n_streams(const struct tunnel *t)
 {
-	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->link) : NULL;
+	struct h2_session *s = t->state == TUNNEL_STATE_OPEN ? link_session(t->open) : NULL;
 
 	return s ? h2_session_n_streams(s) : 0;
 }

@@ -7,7 +7,8 @@
  * IDLE       tunnel_start() has not been called
  * RESOLVING  the addresses of one entry of the edges are looked up
  * HELD       before_dial said TUNNEL_WAIT: tunnel_go_on() lets it dial
- * DIALLING   one address is dialled; if it fails the next one, then the next entry
+ * DIALLING   one address is dialled; if it fails, or after a second of silence beside it, the
+ *            next one, then the next entry; the first that answers is the tunnel
  * OPEN       streams can be opened; on_ready ran
  * ENDED      no address worked, or the link was lost; on_end ran. Final.
  *
@@ -81,12 +82,12 @@ NODISCARD int tunnel_start(struct tunnel *t);
  * on_end inside when nothing is left to dial. Without effect unless the tunnel is HELD.
  */
 void tunnel_go_on(struct tunnel *t, int status);
-/* No more events; streams are closed. NULL is fine. */
+/* No more events; streams are closed. Its memory goes when the loop runs again. NULL is fine. */
 void tunnel_free(struct tunnel *t);
 
 /* NULL unless streams can be opened now. */
 struct h2_session *tunnel_session(const struct tunnel *t);
-/* Which of the options' edges it leads to, or was tried last; n_edges when all have failed. */
+/* Which of the options' edges it leads or led to; n_edges when all have failed. */
 size_t tunnel_edge(const struct tunnel *t);
 /* Streams that are open, also after a GOAWAY. */
 size_t tunnel_n_streams(const struct tunnel *t);

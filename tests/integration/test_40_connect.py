@@ -249,6 +249,29 @@ class Edges(ConnectCase):
         edges = [f"127.0.0.1:{free_port()}", self.ingress(echo).address]
         self.assertEqual(self.connect(edges, data=b"x")[:2], (0, b"x"))
 
+    def test_a_silent_edge_is_not_waited_for(self):
+        """The next one is dialled while the first is still asked, and whoever answers is taken."""
+        silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for listener in silent:
+            self.addCleanup(listener.close)
+            listener.settimeout(DEADLINE_S)
+        addresses = ["127.0.0.1:%d" % listener.getsockname()[1] for listener in silent]
+        last = self.ingress(echo)
+        path = self.credentials([*addresses, last.address])
+        process = self.popen("--credentials", path, "10.116.0.3", "22")
+        first, second = (listener.accept()[0] for listener in silent)
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        first.setblocking(False)
+        self.assertTrue(first.recv(65536))
+        self.assertRaises(BlockingIOError, first.recv, 65536)
+        out, err = process.communicate(b"hello", timeout=DEADLINE_S)
+        self.assertEqual((process.returncode, out, err), (0, b"hello", b""))
+        # The losers are let go of.
+        first.settimeout(DEADLINE_S)
+        while first.recv(65536):
+            pass
+
     def test_an_edge_without_the_connector(self):
         """Another edge may have it: nothing was read from stdin yet."""
         for error in ("connector-down", "draining"):
