@@ -6,7 +6,7 @@ PRESET ?= dev
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all release static test quickstart install fuzz bench bench-plot docs lint format clean
+.PHONY: all release static test quickstart install fuzz chaos bench bench-plot docs lint format clean
 
 all: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) -j $(JOBS) $(BUILD_FLAGS)
@@ -29,8 +29,7 @@ quickstart:
 # Configured again, because a build folder that exists may have another PREFIX in its units.
 install:
 	@cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
-	@$(MAKE) --no-print-directory release
-	@DESTDIR=$(DESTDIR) cmake --install build/release --strip
+	@$(MAKE) --no-print-directory release && DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 # ROWS=regex: a part. PEER=program: beside a connector with cloudflared's command line; PEER_SSH=1: ssh -R.
 bench: release static
@@ -45,7 +44,9 @@ fuzz:
 	@$(MAKE) --no-print-directory all PRESET=fuzz BUILD_FLAGS="--target fuzz-targets -- --quiet"
 	@scripts/fuzz.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(JOBS)
 
-# Rewrites docs/config.md.
+chaos: all
+	@tests/chaos/run build/$(PRESET) --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
 docs: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) --target docs
 

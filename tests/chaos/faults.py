@@ -18,8 +18,6 @@ from chaos.world import AGENTS, EDGES, USERS_IP, WAYS
 
 # Of what a fault may do to the sessions it touches.
 ENDS, SPARES = "ends", "spares"
-# When it is noticed: by a FIN or RST that comes at once, or by silence.
-AT_ONCE, SILENT = "at once", "by silence"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +27,6 @@ class Kind:
     action: str         # "kill", or of ACTIONS
     towards: str = "both"       # "edge": only what is sent to the edge, "other": only its answers
     effect: str = ENDS
-    noticed: str = SILENT
     last_s: tuple = (20, 25)    # longer than any limit of detection
 
     @property
@@ -38,16 +35,16 @@ class Kind:
 
 
 KINDS = (
-    Kind("agent killed", "agent", "kill", noticed=AT_ONCE, last_s=(1, 4)),
-    Kind("edge killed", "edge", "kill", noticed=AT_ONCE, last_s=(1, 4)),
-    Kind("connection reset", "connection", "reset", noticed=AT_ONCE, last_s=(6, 8)),
+    Kind("agent killed", "agent", "kill", last_s=(1, 4)),
+    Kind("edge killed", "edge", "kill", last_s=(1, 4)),
+    Kind("connection reset", "connection", "reset", last_s=(6, 8)),
     Kind("connection cut", "connection", "drop"),
     Kind("connection black-holed to the edge", "connection", "drop", "edge"),
     Kind("connection black-holed to the agent", "connection", "drop", "other"),
     Kind("agent's link cut", "agent", "drop"),
     Kind("agent's link black-holed to the edge", "agent", "drop", "edge"),
     Kind("agent's link black-holed to the agent", "agent", "drop", "other"),
-    Kind("user's connection reset", "user", "reset", noticed=AT_ONCE, last_s=(6, 8)),
+    Kind("user's connection reset", "user", "reset", last_s=(6, 8)),
     Kind("user's connection cut", "user", "drop"),
     Kind("users' way to an edge cut", "way", "drop"),
     Kind("link gone for a moment", "agent", "drop", effect=SPARES, last_s=(1, 2)),
@@ -84,11 +81,10 @@ class Fault:
 class Faults:
     """Draws, begins and ends faults; all of it on the caller's thread."""
 
-    def __init__(self, world, workload, seed, kinds=KINDS, say=None):
+    def __init__(self, world, workload, seed, say):
         self.world, self.workload = world, workload
         self.random = random.Random(seed)
-        self.kinds, self.deck = kinds, []
-        self.say = say or (lambda text: None)
+        self.deck, self.say = [], say
         self.done, self.recoveries = [], []
         self.running = []           # heap of (end, number, fault)
         self.n = 0
@@ -112,7 +108,7 @@ class Faults:
     def _draw(self):
         """Each kind comes once before one comes again."""
         if not self.deck:
-            self.deck = self.random.sample(self.kinds, len(self.kinds))
+            self.deck = self.random.sample(KINDS, len(KINDS))
         for i, kind in enumerate(self.deck):
             if not kind.heavy or self._may_be_heavy():
                 return self.deck.pop(i)

@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import re
 
-from chaos.faults import AT_ONCE, ENDS
+from chaos.faults import ENDS
 
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 NAMED = re.compile(r"^adit connect: \S.*")
@@ -50,7 +50,7 @@ class Verdict:
 
 
 RESULTS = ("ok", "ended as it may", "harmed", "without a named error", "ended late", "hung",
-           "wrong data", "repeated late")
+           "wrong data", "repeated late", "never repeated")
 FINE = RESULTS[:2]
 
 
@@ -96,8 +96,9 @@ class Evidence:
 
 
 class Judge:
-    def __init__(self, sessions, faults, evidence, limits):
+    def __init__(self, sessions, controls, faults, evidence, limits):
         self.sessions, self.faults, self.evidence, self.limits = sessions, faults, evidence, limits
+        self.controls = controls
         self.repeat_of = {s.repeats.number: s for s in sessions if s.repeats}
 
     def verdicts(self):
@@ -106,7 +107,7 @@ class Judge:
     # ---- what was touched ----
 
     def _overlaps(self, session, fault):
-        linger_s = 0 if fault.kind.noticed == AT_ONCE and fault.kind.action == "kill" else LINGER_S
+        linger_s = 0 if is_kill(fault) else LINGER_S
         return fault.began - SLACK_S <= session.ended and \
             session.began <= (fault.ended or float("inf")) + linger_s
 
@@ -181,9 +182,12 @@ class Judge:
         elif detected and session.over - detected > self.limits.end_s:
             verdict.result = "ended late"
             verdict.notes = f"{session.over - detected:.1f} s after detection"
-        elif (took := self.repeat_s(session, fault)) is not None and took > self.limits.repeat_s:
+        elif session.kind != "shell" and not session.repeats and self.repeated(session) is None:
+            verdict.result = "never repeated"
+        elif (took := self.repeat_s(session, fault)) is not None and \
+                took - self.machine_s(session) > self.limits.repeat_s:
             verdict.result = "repeated late"
-            verdict.notes = f"{took:.1f} s"
+            verdict.notes = f"{took:.1f} s, of which the machine {self.machine_s(session):.1f} s"
         return verdict
 
     def repeated(self, session):
@@ -194,17 +198,27 @@ class Judge:
                 return session.ended
         return None
 
-    def repeat_s(self, session, fault):
-        """From the cut until a repeat had succeeded: None for shells, which have no end, and for what is
-        itself a repeat. A cut that shows by silence alone is one for the user when the session
-        ends."""
+    def machine_s(self, session):
+        """What a transfer without us took, at worst, between the end of the failed @session and the
+        success of its repeat."""
         end = self.repeated(session)
-        if session.kind == "shell" or session.repeats or end is None:
+        overlapping = [b - a for a, b in self.controls if a <= end and b >= session.over]
+        return max(overlapping, default=0)
+
+    def repeat_s(self, session, fault):
+        """From the cut until a repeat had succeeded: None for shells, which have no end, for what is
+        itself a repeat, and for those that were repeated later. A cut that shows by silence alone is
+        one for the user when the session ends."""
+        end = self.repeated(session)
+        if session.repeats or end is None or not self.repeat_of[session.number].timed:
             return None
         # What the tool slept for isn't ours.
         end -= session.ended - session.over
-        return end - (max(fault.began, session.began) if fault.kind.noticed == AT_ONCE and
-                      fault.kind.action == "kill" else session.over)
+        return end - (max(fault.began, session.began) if is_kill(fault) else session.over)
+
+
+def is_kill(fault):
+    return fault.kind.action == "kill"
 
 
 def _names(faults):

@@ -39,7 +39,7 @@ def faults(report):
 def _repeats(report, verdicts, start_of):
     for v in verdicts:
         end = report.judge.repeated(v.session)
-        if end and v.session.kind != "shell":
+        if end and report.judge.repeat_of[v.session.number].timed:
             yield end - start_of(v)
 
 
@@ -67,12 +67,14 @@ def sessions(report):
 
 
 def memory(report):
-    rows = [("process", "RSS before", "under load", "peak", "after", "fds before", "peak", "after")]
+    rows = [("process", "RSS before", "under load", "peak", "after", "drift", "fds before", "peak",
+             "after")]
     for name, m in report.memory.items():
         rows.append((name, *(f"{kib / 1024:.1f} MiB" for kib in
                              (m.before.kib, m.loaded.kib, m.peak.kib, m.after.kib)),
+                     "-" if m.drift_kib is None else f"{m.drift_kib / 1024:+.1f} MiB",
                      *(str(n) for n in (m.before.fds, m.peak.fds, m.after.fds))))
-    return list(_rows(rows, right=range(1, 8)))
+    return list(_rows(rows, right=range(1, 9)))
 
 
 def promises(report):
@@ -101,8 +103,17 @@ def broken(report, at_most=20):
         yield f"  ... and {len(bad) - at_most} more"
 
 
+def machine(report):
+    took = sorted(b - a for a, b in report.controls)
+    if took:
+        yield (f"  * The same ssh to the same server without adit took {took[len(took) // 2]:.2f} s in the "
+               f"median, {took[-1]:.2f} s at worst.")
+
+
 def whole(report):
     for part in (faults, sessions, memory, promises):
         yield from part(report)
         yield ""
+    yield from machine(report)
+    yield ""
     yield from broken(report)
