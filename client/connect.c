@@ -21,7 +21,8 @@ struct connect {
 	struct stdio_ends ends;
 	struct tunnel *tunnel;
 	struct conduit *conduit;
-	size_t edge; /* the first of those that may still be asked */
+	struct client_edge edges[CLIENT_EDGES_MAX]; /* that may still be asked */
+	size_t n_edges;
 	bool has_ends;
 	bool is_accepted; /* the ends are the conduit's */
 	bool finished;
@@ -124,12 +125,25 @@ static void on_goaway(void *ctx UNUSED, struct tunnel *t UNUSED)
 {
 }
 
+/* A slow one before it, which the tunnel didn't wait for, may still be asked. */
+static void drop_edge(struct connect *c, const struct tunnel *t)
+{
+	size_t i = tunnel_edge(t);
+
+	if (i >= c->n_edges) {
+		c->n_edges = 0;
+		return;
+	}
+	c->n_edges--;
+	memmove(&c->edges[i], &c->edges[i + 1], (c->n_edges - i) * sizeof(c->edges[0]));
+}
+
 static void on_end(void *ctx, struct tunnel *t, enum client_exit why, const char *text)
 {
 	struct connect *c = ctx;
 
 	c->tunnel = NULL;
-	c->edge += tunnel_edge(t) + 1;
+	drop_edge(c, t);
 	finish(c, (int)why, text);
 	tunnel_free(t);
 }
@@ -145,15 +159,12 @@ static void on_signal(void *ctx, int number)
 	finish(ctx, CLIENT_EXIT_SIGNAL + number, "");
 }
 
-static void ask(struct connect *c, const struct tunnel_options *all)
+static void ask(struct connect *c, const struct tunnel_options *opt)
 {
-	struct tunnel_options opt = *all;
 	int r;
 
-	opt.edges += c->edge;
-	opt.n_edges -= c->edge;
 	c->finished = false;
-	c->tunnel = tunnel_new(&opt, &tunnel_events, c);
+	c->tunnel = tunnel_new(opt, &tunnel_events, c);
 	r = tunnel_start(c->tunnel);
 	if (r < 0)
 		conclude(c, CLIENT_EXIT_EDGE, strerror(-r));
@@ -162,25 +173,29 @@ static void ask(struct connect *c, const struct tunnel_options *all)
 	if (c->conduit)
 		conduit_abort(c->conduit);
 	if (c->tunnel)
-		c->edge += tunnel_edge(c->tunnel) + 1;
+		drop_edge(c, c->tunnel);
 	tunnel_free(c->tunnel);
 	c->tunnel = NULL;
 }
 
-static bool may_ask_another(const struct connect *c, size_t n_edges)
+static bool may_ask_another(const struct connect *c)
 {
 	bool may_differ = c->status == CLIENT_EXIT_CONNECTOR_DOWN || c->status == CLIENT_EXIT_CUT;
 
-	return may_differ && !c->is_accepted && c->edge < n_edges;
+	return may_differ && !c->is_accepted && c->n_edges > 0;
 }
 
 static void run(struct connect *c)
 {
-	const struct tunnel_options opt = client_loop_tunnel_options(&c->loop, c->opt);
+	struct tunnel_options opt = client_loop_tunnel_options(&c->loop, c->opt);
 
+	c->n_edges = opt.n_edges;
+	memcpy(c->edges, opt.edges, opt.n_edges * sizeof(opt.edges[0]));
+	opt.edges = c->edges;
 	do {
+		opt.n_edges = c->n_edges;
 		ask(c, &opt);
-	} while (may_ask_another(c, opt.n_edges));
+	} while (may_ask_another(c));
 }
 
 int connect_run(const struct connect_options *opt, connect_explain explain)

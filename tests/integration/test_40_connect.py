@@ -18,6 +18,7 @@ from support.nameserver import NameServer
 from support.origin import pattern
 from support.process import free_port
 from support.require import need
+from support.shaper import Shaper
 from support.tlsca import Authority
 from support.waiting import DEADLINE_S, wait_until
 
@@ -281,6 +282,21 @@ class Edges(ConnectCase):
                 code, out, err = self.connect([first.address, last.address], data=b"hello")
                 self.assertEqual((code, out, err), (0, b"hello", ""))
                 self.assertEqual((len(first.requests), len(last.requests)), (1, 1))
+
+    def test_the_slow_edge_is_asked_after_all(self):
+        """It was overtaken by one that has no connector."""
+        down, last = self.ingress(refuse("503", "connector-down")), self.ingress(echo)
+        relay = Shaper(("127.0.0.1", last.port))
+        self.addCleanup(relay.close)
+        relay.down.silent = True
+
+        def then(conn, stream):
+            relay.down.silent = False
+            refuse("503", "connector-down")(conn, stream)
+        down.answer = then
+        code, out, err = self.connect([f"127.0.0.1:{relay.port}", down.address], data=b"hello")
+        self.assertEqual((code, out, err), (0, b"hello", ""))
+        self.assertEqual((len(down.requests), len(last.requests)), (1, 1))
 
     def test_an_edge_lost_before_it_answers(self):
         first, last = self.ingress(lambda conn, stream: conn.close()), self.ingress(echo)
