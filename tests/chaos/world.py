@@ -33,6 +33,8 @@ WAYS = {
     "slow": ("slow", 1, ("10.117.8.1", "10.117.8.2"), "delay=150"),
     "unordered": ("unordered", 2, ("10.117.8.5", "10.117.8.6"), "delay=10,reorder=0.2,extra=15"),
 }
+# bash reads it for whom sshd starts, unless it is no first shell; it may do whatever it likes.
+NO_BASHRC = "SetEnv SHLVL=2\n"
 SETTLED_S = 120
 _count = itertools.count()
 
@@ -57,7 +59,7 @@ class World:
         self.ways = [self._second_way(seed, *way) for way in WAYS.values()]
         self._start_edges()
         self._start_agents()
-        self.sshd = Sshd(case, "sshd-a", self.prefix("a"), ("0.0.0.0",), 22)
+        self.sshd = Sshd(case, "sshd-a", self.prefix("a"), ("0.0.0.0",), 22, NO_BASHRC)
         case.start("sshd-b", self.prefix("b") + self.sshd.process.argv[len(self.prefix("a")):])
 
     def prefix(self, role):

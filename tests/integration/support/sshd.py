@@ -24,14 +24,16 @@ PrintMotd no
 MaxStartups 500
 MaxSessions 100
 Subsystem sftp internal-sftp
-"""
+{settings}"""
 
 
 class Sshd:
     """Started in @case's folder; ssh_options() are common to ssh, scp and sftp. @prefix goes
-    before its command (a namespace), where it listens on @addresses."""
+    before its command (a namespace), where it listens on @addresses. @settings are further lines of
+    its configuration."""
 
-    def __init__(self, case, name="sshd", prefix=(), addresses=("127.0.0.1",), port=None):
+    def __init__(self, case, name="sshd", prefix=(), addresses=("127.0.0.1",), port=None,
+                 settings=""):
         self.folder, self.prefix, self.addresses = case.path(name), list(prefix), addresses
         os.mkdir(self.folder, 0o700)
         self.port, self.user = port or free_port(), getpass.getuser()
@@ -43,7 +45,7 @@ class Sshd:
         with open(config, "w", encoding="ascii") as f:
             listen = "".join(f"ListenAddress {a}\n" for a in addresses)
             f.write(CONFIG.format(port=self.port, listen=listen, host_key=host_key,
-                                  authorized=self._file("authorized")))
+                                  authorized=self._file("authorized"), settings=settings))
         self.process = case.start(name, self.prefix + [shutil.which("sshd"), "-D", "-e", "-f",
                                                        config])
         with open(f"{host_key}.pub", encoding="ascii") as f:
