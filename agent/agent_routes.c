@@ -79,8 +79,8 @@ void agent_routes_withdraw(struct agent *a)
 	struct settings nothing = {0};
 	struct route_set set;
 
-	agent_routes_build(&nothing, &set);
-	advertise_set_routes(a->routes.advertise, &set);
+	if (agent_routes_build(&nothing, &set) == 0)
+		advertise_set_routes(a->routes.advertise, &set);
 }
 
 /* ---- calls ---- */
