@@ -53,7 +53,7 @@
 
 #define SYSCALLS_LOOP {                                                                            \
 	.reason = "the event loop",                                                                \
-	.names = "close epoll_ctl epoll_pwait epoll_wait",                                         \
+	.names = "close epoll_ctl epoll_pwait epoll_wait poll",                                    \
 	.rules = {{"ioctl", 1, SYSCALL_EXACTLY, FIONBIO}},                                         \
 }
 
