@@ -405,7 +405,7 @@ bool site_until(bool (*condition)(void), uint64_t limit_ms)
 /* ---- the administrator ---- */
 
 static json_t *edge_answer;
-static volatile bool edge_answered;
+static _Atomic bool edge_answered;
 
 struct question {
 	const char *command;
