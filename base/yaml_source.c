@@ -266,7 +266,7 @@ int yaml_source_parse(const char *text, size_t n, struct diag *diag, struct conf
 	if (n > YAML_BYTES_MAX)
 		return refuse(&rd, 0, "larger than 1 MiB");
 	if (!yaml_parser_initialize(&parser))
-		return -ENOMEM;
+		return refuse(&rd, 0, "out of memory");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
 	r = read_events(&rd, &parser);
 	yaml_parser_delete(&parser);
