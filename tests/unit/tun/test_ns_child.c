@@ -88,7 +88,7 @@ static int mount_something(void *ctx, struct ns_child_result *result, struct dia
 	(void)ctx;
 	(void)result;
 	(void)d;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", "/proc/tty", "tmpfs", 0, NULL) < 0)
 		return -errno;
 	return access("/proc/tty/drivers", F_OK) < 0 ? 0 : -EEXIST;
