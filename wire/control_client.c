@@ -60,6 +60,7 @@ static void on_end(void *ctx, enum rpc_end why, const char *text)
 {
 	struct control_client *c = ctx;
 
+	control_client_drop_advert(c);
 	c->events->on_failed(
 		c->ctx, why == RPC_END_ABORTED ? CONTROL_END_ABORTED : CONTROL_END_PROTOCOL, text);
 }
@@ -107,6 +108,7 @@ static void leave(struct control_client *c)
 static void fail(struct control_client *c, enum control_end why, const char *text)
 {
 	rpc_close(c->rpc);
+	control_client_drop_advert(c);
 	c->events->on_failed(c->ctx, why, text);
 }
 
