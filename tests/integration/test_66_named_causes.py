@@ -2,14 +2,16 @@
 """What keeps an agent from its edge is named, in its log and in its status; it goes on trying, and
 is Healthy when the cause is gone. What it lacks itself (disk, descriptors) is named, too."""
 
+import itertools
 import json
 import os
 import socket
+import subprocess
 import threading
 
 from peers import edge as scripted
 from support import origin
-from support.adit import Agent, Edge, write_credentials
+from support.adit import Agent, Edge, route, routes, write_credentials
 from support.case import Case, main
 from support.nameserver import REFUSED, SERVFAIL, NameServer
 from support.process import free_port
@@ -212,6 +214,44 @@ class ShortageTest(Case):
         self.assertIn("No space left on device", said[0])
         self.assertIn(full, said[0])
 
+    def test_disk_of_the_edge_full(self):
+        """What can't be written is refused and named; what was there goes on."""
+        need("netns")
+        server = serve(self, origin.echo)
+        stack = Stack(self, server.port, start=False)
+        edge = stack.edge
+        edge.process.terminate()
+        edge.socket = self.path("edge.sock")
+        with open(edge.config, encoding="utf-8") as file:
+            text = file.read()
+        self.write("edge.yml", text.replace(f"control-socket: {edge.folder}/edge.sock",
+                                            f"control-socket: {edge.socket}"))
+        edge.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
+                       'cp -a "$0" "$0.copy"; mount -t tmpfs -o size=16m,mode=700 tmpfs "$0"; '
+                       'cp -a "$0.copy/." "$0"; exec "$@"', edge.folder]
+        edge.start()
+        stack.agent.start().wait_state("Healthy")
+        stack.agent.wait_accepted()
+        self.inside(edge, f"dd if=/dev/zero of={edge.folder}/fill bs=4096 2>/dev/null || true")
+
+        def refused():
+            name = f"t{next(numbers)}"
+            done = edge.try_admin("tunnel", "create", name, "--credentials-file",
+                                  self.path(f"{name}.json"))
+            return done.returncode != 0 and done.stderr
+        numbers = itertools.count(2)
+        said = wait_until(refused, "a refusal")
+        self.assertRegex(said, "disk is full|No space left on device")
+        self.assertEqual(stack.connect(b"hello").stdout, b"hello")
+        self.assertEqual(stack.agent.state(), "Healthy")
+        self.inside(edge, f"rm {edge.folder}/fill")
+        edge.create_tunnel("late")
+        self.assertIn("late", [t["name"] for t in edge.json("tunnel", "list")["tunnels"]])
+
+    def inside(self, edge, script):
+        subprocess.run(["nsenter", "--mount", "--target", str(edge.process.pid), "sh", "-c",
+                        script], check=True)
+
     def test_descriptors_used_up(self):
         """New streams are refused with a reason, those that run go on, and so does the agent."""
         server = serve(self, origin.echo)
@@ -241,6 +281,39 @@ class ShortageTest(Case):
             client.reset(stream)
         wait_until(lambda: stack.connect(b"hello").stdout == b"hello", "streams to work again")
         echo_line(held, "after")
+
+    def test_redial_without_descriptors(self):
+        """All that streams may have is used; a connection that is lost is dialled anew."""
+        need("openssl")
+        server = serve(self, origin.echo)
+        authority = Authority(self.path("ca"))
+        later = scripted.refuse("later", True, 3 * 10**9)
+        edges = [scripted.Edge(authority, (scripted.success, later, scripted.success), name="busy"),
+                 scripted.Edge(authority, name="other")]
+        for edge in edges:
+            self.addCleanup(edge.close)
+        Agent(self, [e.address for e in edges], authority.ca_file, write_credentials(self),
+              routes(route(f"{HOST}/32", via=f"127.0.0.1:{server.port}")),
+              settings=f"edge-server-name: {SNI}\nha-connections: 2\n",
+              prefix=["prlimit", "--nofile=40"]).start()
+        busy, = edges[0].wait_registered(1).values()
+        edges[1].wait_registered(1)
+        streams = []
+
+        def refused():
+            streams.append(busy.open_tcp(f"{HOST}:22"))
+            return busy.wait_answer(streams[-1])[":status"] != "200"
+        wait_until(refused, "a refusal")
+        self.assertGreater(len(streams), 4)
+        # What the lost connection leaves is a stream's, too, before it is dialled for good.
+        edges[1].close()
+        wait_until(lambda: len(edges[0].connections) > 1 and edges[0].connections[1].closed,
+                   "the first new try")
+        wait_until(refused, "another refusal")
+        edges[0].wait_registered(2)
+        self.assertFalse(busy.closed)
+        busy.send(streams[0], b"after")
+        busy.wait(lambda: bytes(streams[0].data) == b"after", "the echo")
 
     def test_descriptors_of_the_edge_used_up(self):
         """Newcomers wait in the kernel's queue; its admin commands and what runs go on."""
