@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "ctrl/ctrl_server.h"
@@ -227,6 +228,9 @@ enum edge_exit edge_run(struct edge_settings *settings, const struct edge_source
 	/* A limit on file sizes is a write that fails, like a full disk. */
 	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* Each connection has one, and `limits` allow more than the usual 1024. */
+	if (fd_limit_raise() < 0)
+		log_debug("descriptor limit stays");
 	diag_init(&diag, NULL);
 	init(&edge, &uv, settings, source);
 	code = edge_set_up(&edge, &diag);
