@@ -4,31 +4,20 @@
 HOST's tunnel is served by a real agent and stays well; what is asked of WILD goes to us.
 """
 
-import itertools
 import socket
 
-from peers import agent as stock
-from peers.h2raw import RawConnection, go_raw, outcome, settle
+from peers.h2raw import RawConnection, outcome, settle
 from support.case import main
-from support.conformance import ECHO, Conformance
-from support.h2cases import (ALL, ANSWERED, BEGINNINGS, BLOCKS, CLOSED, COMPRESSION, CONTROL, ENDED,
-                             IDLE, IGNORED, MALFORMED, PROTOCOL, RESET, SETTINGS_VALUES,
-                             STREAM_CLOSED, WINDOWS, case)
-from support.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
-                              PREFACE, PUSH, RST, SETTINGS, WHOLE, code_of, fields, frame, u32)
-from support.origin import echo
-from support.stack import Stack, serve
+from support.h2cases import (ALL, ANSWERED, BEGINNINGS, BLOCKS, COMPRESSION, CONTROL, IDLE, IGNORED,
+                             MALFORMED, PROTOCOL, RESET, SETTINGS_VALUES, STREAM_CLOSED, WINDOWS,
+                             case)
+from support.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE,
+                              PUSH, RST, SETTINGS, WHOLE, code_of, fields, frame, u32)
+from support.parties import ANSWER, ASKED, OpenerParty, answer
 from support.tlsca import client_context
 from support.waiting import wait_until
 
-WILD = "10.117.0.3"
-ASKED = "asked"     # the edge's request is there, and no answer
-ANSWER = (":status", "200")
 DATE = ("date", "Sun, 22 Nov 2026 17:05:03 GMT")
-
-
-def answer(*pairs, flags=END_HEADERS):
-    return lambda p: frame(HEADERS, flags, p.s, fields(*pairs))
 
 
 def malformed(name, rule, *pairs, flags=END_HEADERS):
@@ -102,52 +91,7 @@ BLOCKS_OF_RESPONSES = [c._replace(state=ASKED) for c in BLOCKS + COMPRESSION
                        if c.want != (ANSWERED,)]
 
 
-class OpenerTest(Conformance):
-    opener = True
-    plain = [ANSWER]
-
-    def setUp(self):
-        super().setUp()
-        self.stack = Stack(self, serve(self, echo).port)
-        self.edge = self.stack.edge
-        self.tunnel = self.edge.create_tunnel("wild", [f"{WILD}/32"])
-        self.edge.admin("route", "add", f"{WILD}/32", "wild")
-        self.edge.admin("client", "grant", "add", "alice", f"{WILD}/32")
-        self.other = self.stack.scripted_client()
-        self.client = self.stack.scripted_client()
-        self.index = itertools.count()
-        self.conn = None
-
-    def take(self):
-        if self.conn and not self.conn.closed:
-            return self.conn
-        agent = stock.Agent(("127.0.0.1", self.edge.port), self.edge.ca_file,
-                            stock.load_registration(self.tunnel, next(self.index) % 256))
-        self.addCleanup(agent.close)
-        self.assertTrue(agent.start().wait_registered())
-        self.conn = settle(go_raw(agent))
-        self.conn.next = 1001   # far from what the edge opens
-        return self.conn
-
-    def bring_to(self, p, state):
-        known = {f.stream for f in p.conn.h2.of(HEADERS)}
-        p.asked = self.client.connect(f"{WILD}:22")
-        opened = lambda: {f.stream for f in p.conn.h2.of(HEADERS)} - known
-        p.conn.wait(lambda: opened() or p.conn.closed, "the edge's request")
-        p.s = opened().pop()
-        if state == ASKED:
-            return
-        p.conn.send_raw(answer(ANSWER)(p))
-        self.assertEqual(self.client.answer(p.asked), ("200", None))
-        if state in (ENDED, CLOSED):
-            p.conn.send_raw(frame(DATA, END_STREAM, p.s))
-        if state == CLOSED:
-            self.client.end(p.asked)
-            p.conn.wait(lambda: any(f.flags & END_STREAM for f in p.conn.h2.of(DATA, p.s)) or
-                        p.conn.h2.of(RST, p.s), "the edge's end")
-        elif state == RESET:
-            p.conn.send_raw(frame(RST, 0, p.s, code_of("CANCEL")))
-
+class OpenerTest(OpenerParty):
     def release(self, p, case):
         """Whoever asked learns of the end; one that is as it was serves the next case, too."""
         if case in SETTINGS_VALUES + WINDOWS + CONTROL + RESPONSES + BLOCKS_OF_RESPONSES:
@@ -156,13 +100,6 @@ class OpenerTest(Conformance):
             self.client.reset(p.asked)
         if case.state != IDLE and p.conn.closed:
             self.client.wait(lambda: p.asked.closed, f"the end of what was asked: {case.name}")
-
-    def assert_others_served(self):
-        stream = self.other.connect(f"{ECHO}:22")
-        self.assertEqual(self.other.answer(stream), ("200", None))
-        self.other.send(stream, b"alive", end=True)
-        self.other.wait(lambda: stream.closed, "the echo")
-        self.assertEqual(bytes(stream.data), b"alive")
 
     def check_stream_window(self):
         """The client doesn't read."""

@@ -9,9 +9,9 @@ from peers import agent as stock
 from peers import rpc
 from peers.capnp import Struct, StructList
 from peers.client import Client, load_token
-from peers.raw import DATA, END_HEADERS, END_STREAM, HEADERS, RST, fields, frame
 from support import origin
 from support.case import Case, main
+from support.h2frames import DATA, END_HEADERS, END_STREAM, HEADERS, RST, fields, frame
 from support.stack import HOST, Stack, echo_line, serve
 from support.waiting import wait_until
 

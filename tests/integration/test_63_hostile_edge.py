@@ -8,11 +8,11 @@ import os
 from peers import edge as scripted
 from peers import rpc
 from peers.capnp import Struct
-from peers.raw import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST,
-                       WINDOW, fields, frame, kinds)
 from support import origin
 from support.adit import Agent, route, routes, write_credentials
 from support.case import Case, main
+from support.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING,
+                              PRIORITY, RST, WINDOW, fields, frame, kinds)
 from support.require import need
 from support.stack import HOST, serve
 from support.tlsca import Authority
@@ -124,7 +124,7 @@ class HostileEdge(Case):
         for name, data in (
                 ("PING", frame(PING, 0, 0, bytes(8)) * 90_000),
                 ("WINDOW_UPDATE", frame(WINDOW, 0, 0, b"\0\0\0\1") * 90_000),
-                ("PRIORITY", frame(2, 0, 1, b"\0\0\0\0\1") * 90_000),
+                ("PRIORITY", frame(PRIORITY, 0, 1, b"\0\0\0\0\1") * 90_000),
                 ("empty DATA", None),
                 ("requests and resets", b"".join(
                     frame(HEADERS, END_HEADERS, n, get) + frame(RST, 0, n, bytes(4))

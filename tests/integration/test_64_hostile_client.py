@@ -7,14 +7,14 @@ import os
 import socket
 
 from peers.client import load_token
-from peers.raw import END_HEADERS, HEADERS, SETTINGS, fields, frame, kinds
 from support import adit, origin
 from support.case import Case, main
+from support.h2frames import (CONTINUATION, END_HEADERS, GOAWAY, HEADERS, PREFACE, RST, SETTINGS, fields,
+                              frame, kinds)
 from support.stack import HOST, Stack, echo_line, serve
 from support.tlsca import client_context
-from support.waiting import wait_until
 
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS)
+HELLO = PREFACE + frame(SETTINGS)
 FORGED = "x\r\n2026-01-01T00:00:00.000Z ERR forged\x1b[31m\x07"
 
 # No route and no grant can open these, and the edge itself never dials.
@@ -93,12 +93,12 @@ class HostileClient(Case):
             parts = [block[at:at + 16000] for at in range(0, len(block), 16000)]
             out = frame(HEADERS, END_HEADERS if len(parts) == 1 else 0, 1, parts[0])
             for n, part in enumerate(parts[1:], 2):
-                out += frame(9, END_HEADERS if n == len(parts) else 0, 1, part)
+                out += frame(CONTINUATION, END_HEADERS if n == len(parts) else 0, 1, part)
             tls = self.dial_tls(HELLO + out)
             tls.settimeout(60)
             got = b""
             # SETTINGS and its ACK come first; the answer, a reset or the end after them.
-            while not any(kind in (1, 3, 7) for kind in kinds(got)):
+            while not any(kind in (HEADERS, RST, GOAWAY) for kind in kinds(got)):
                 piece = tls.recv(65536)
                 if not piece:
                     break

@@ -54,6 +54,11 @@ def split(rest):
     return frames
 
 
+def kinds(data):
+    """The types of the whole frames in @data."""
+    return [received.kind for received in split(bytearray(data))]
+
+
 # ---- HPACK ----
 
 def integer(number, prefix_bits, first=0):
