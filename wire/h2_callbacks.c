@@ -20,7 +20,7 @@ static struct h2_stream *stream_of(struct h2_session *s, int32_t id)
 	return nghttp2_session_get_stream_user_data(s->ng, id);
 }
 
-static void flooded(struct h2_session *s, const char *what)
+void h2_session_flooded(struct h2_session *s, const char *what)
 {
 	if (s->bits & H2_SESSION_FLOODED)
 		return;
@@ -59,7 +59,7 @@ static int on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, con
 	/* Counted like a reset by the peer: it makes us send one, and HPACK lets few bytes on the
 	 * wire become many here. */
 	if (!h2_bucket_take(&s->resets, s->now_ms))
-		flooded(s, "oversized header lists");
+		h2_session_flooded(s, "oversized header lists");
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -86,7 +86,7 @@ static void deliver_headers(struct h2_session *s, struct h2_stream *st, const ng
 	} else if (!(st->bits & H2_STREAM_ANSWERED) && s->role == H2_ROLE_OPENER) {
 		if (!is_final(st->hdrs)) {
 			if (!h2_bucket_take(&s->nuisance, s->now_ms))
-				flooded(s, "interim responses");
+				h2_session_flooded(s, "interim responses");
 			return;
 		}
 		st->bits |= H2_STREAM_ANSWERED;
@@ -126,29 +126,11 @@ static void resume_starved(struct h2_session *s)
 	}
 }
 
-/* Frames that cost us work and carry nothing for anybody are counted. */
-static bool is_nuisance(const nghttp2_frame *frame)
-{
-	switch (frame->hd.type) {
-	case NGHTTP2_DATA:
-		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-	case NGHTTP2_PRIORITY:
-	case NGHTTP2_SETTINGS:
-	case NGHTTP2_PING:
-	case NGHTTP2_WINDOW_UPDATE:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, void *user_data)
 {
 	struct h2_session *s = user_data;
 	struct h2_stream *st = NULL;
 
-	if (is_nuisance(frame) && !h2_bucket_take(&s->nuisance, s->now_ms))
-		flooded(s, "frames without payload");
 	if (frame->hd.stream_id != 0)
 		st = stream_of(s, frame->hd.stream_id);
 	switch (frame->hd.type) {
@@ -182,7 +164,7 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 		if ((s->role == H2_ROLE_ACCEPTOR ||
 		     frame->rst_stream.error_code != NGHTTP2_NO_ERROR) &&
 		    !h2_bucket_take(&s->resets, s->now_ms))
-			flooded(s, "stream resets");
+			h2_session_flooded(s, "stream resets");
 		break;
 	default:
 		break;
@@ -225,7 +207,7 @@ static int on_invalid_frame(nghttp2_session *ng UNUSED, const nghttp2_frame *fra
 	struct h2_session *s = user_data;
 
 	if (!h2_bucket_take(&s->resets, s->now_ms))
-		flooded(s, "invalid frames");
+		h2_session_flooded(s, "invalid frames");
 	return 0;
 }
 

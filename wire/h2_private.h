@@ -7,6 +7,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/list.h"
+#include "wire/h2_frame_count.h"
 #include "wire/h2_session.h"
 #include "wire/h2_stream.h"
 
@@ -58,6 +59,11 @@ void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t per_s);
 /* Takes one token; false when there is none. */
 bool h2_bucket_take(struct h2_bucket *b, uint64_t now_ms);
 
+struct h2_session;
+
+/* GOAWAY; @what for people. */
+void h2_session_flooded(struct h2_session *s, const char *what);
+
 enum h2_session_bit {
 	H2_SESSION_IN_CALL = 1 << 0, /* feeding or pulling: neither may be entered again */
 	H2_SESSION_GOT_SETTINGS = 1 << 1,
@@ -91,6 +97,7 @@ struct h2_session {
 		unsigned int n_frames; /* ... so many frames in a row */
 	} sender;
 	struct h2_bucket resets;
+	struct h2_frame_count heads;
 	struct h2_bucket nuisance;
 	char error_text[160];
 };

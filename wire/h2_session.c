@@ -125,6 +125,7 @@ int h2_session_new(struct h2_session **sessionp, enum h2_role role, const struct
 	list_init(&s->touched);
 	list_init(&s->starved);
 	h2_bucket_init(&s->resets, limits->resets_burst, limits->resets_per_s);
+	h2_frame_count_init(&s->heads, role == H2_ROLE_ACCEPTOR ? NGHTTP2_CLIENT_MAGIC_LEN : 0);
 	h2_bucket_init(&s->nuisance, H2_NUISANCE_BURST, H2_NUISANCE_PER_S);
 	r = make_nghttp2(s);
 	if (r == 0)
@@ -186,13 +187,25 @@ static const char *feed_error_text(int r)
 						 : nghttp2_strerror(r);
 }
 
+/* Frames that cost us work and carry nothing for anybody are counted. */
+static bool is_flood(struct h2_session *s, const uint8_t *data, size_t n)
+{
+	size_t n_idle = h2_frame_count_feed(&s->heads, data, n);
+
+	while (n_idle > 0 && h2_bucket_take(&s->nuisance, s->now_ms))
+		n_idle--;
+	if (n_idle > 0)
+		h2_session_flooded(s, "frames without payload");
+	return n_idle > 0;
+}
+
 int h2_session_feed(struct h2_session *s, const uint8_t *data, size_t n)
 {
 	ssize_t r;
 
 	assert(!(s->bits & H2_SESSION_IN_CALL));
 	s->bits |= H2_SESSION_IN_CALL;
-	r = nghttp2_session_mem_recv(s->ng, data, n);
+	r = is_flood(s, data, n) ? 0 : nghttp2_session_mem_recv(s->ng, data, n);
 	run_batches(s);
 	s->bits &= ~(unsigned int)H2_SESSION_IN_CALL;
 	h2_session_credit(s);
