@@ -222,6 +222,8 @@ static int start(struct up *u)
 	if (r < 0)
 		log_error("can't start", log_text("reason", strerror(-r)));
 	if (r == 0)
+		r = up_confine(u);
+	if (r == 0)
 		keeper_start(u->keeper);
 	return r < 0 ? CLIENT_EXIT_INTERNAL : r;
 }

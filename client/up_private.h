@@ -146,3 +146,7 @@ struct json_t *up_dns_json(const struct up *u);
 
 /* 0 or an exit code, after telling why. */
 int up_ctrl_open(struct up *u);
+
+/* ---- up_confine.c: the last step before the loop runs. 0, or -errno after telling why ---- */
+
+NODISCARD int up_confine(struct up *u);

@@ -213,6 +213,8 @@ class LifeTest(UpCase):
         for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             self.assertEqual(int(status[name], 16), 0, name)
         self.assertEqual(status["NoNewPrivs"], "1")
+        sanitized = "built with a sanitizer" in up.process.log()
+        self.assertEqual(status["Seccomp"], "0" if sanitized else "2")
         self.assertNotIn("0", status["Uid"].split())
         with open(f"/proc/{up.helper_pid()}/status", encoding="ascii") as f:
             self.assertIn("CapEff:\t0000000000001000", f.read())
