@@ -45,7 +45,9 @@ void agent_drain(struct agent *a)
 					      datagram_origins_count(a->datagrams))),
 		 log_int("grace_ms", grace_ms));
 	agent_service_stopping(a);
-	dispatch_drain(a->dispatch);
+	/* A replaced one takes what an edge sends before it knows: refused, it would be lost. */
+	if (a->in_charge)
+		dispatch_drain(a->dispatch);
 	uv_timer_start(&a->last_timer, drain_over_cb, (uint64_t)grace_ms + DRAIN_SLACK_MS, 0);
 	supervisor_stop(a->supervisor, grace_ms);
 }

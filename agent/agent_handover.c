@@ -3,6 +3,8 @@
 /*
  * Being replaced: the control commands `replace`, and what follows the last of them.
  *
+ * Who is connected to the control socket is served to our end; who comes meets the new agent.
+ *
  * The claim belongs to its connection, so the death of who made it ends it. After the
  * confirmation our routes are withdrawn first and our connections after that: the new agent
  * serves the same ones already, the edge leads no more streams to us, and does not hold for us
@@ -144,7 +146,6 @@ static void step_down(struct agent *a, int64_t pid)
 	log_info("replaced, draining", log_int(REPLACE_PID, pid));
 	agent_service_lay_down(a);
 	ctrl_server_give_up(a->ctrl);
-	a->ctrl = NULL;
 	/* One that was told to stop before has no routes to withdraw: its connections are gone. */
 	if (a->phase != AGENT_PHASE_RUNNING)
 		return;
@@ -172,9 +173,8 @@ void agent_handover_close(struct agent *a)
 	if (a->handover.machine.state == HANDOVER_STATE_HANDED) {
 		agent_service_lay_down(a);
 		ctrl_server_give_up(a->ctrl);
-	} else {
-		ctrl_server_free(a->ctrl);
 	}
+	ctrl_server_free(a->ctrl);
 	a->ctrl = NULL;
 }
 

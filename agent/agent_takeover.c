@@ -127,7 +127,6 @@ static void fail(void *ctx, int exit_code, const char *reason)
 		  log_int(REPLACE_PID, a->takeover.pid));
 	agent_service_lay_down(a);
 	ctrl_server_give_up(a->ctrl);
-	a->ctrl = NULL;
 	agent_leave(a, exit_code);
 }
 

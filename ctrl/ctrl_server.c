@@ -62,16 +62,6 @@ static int start(struct ctrl_server *s, uv_loop_t *uv)
 	return uv_timer_start(&s->sweeper, server_sweep_cb, SWEEP_MS, SWEEP_MS);
 }
 
-static void close_all(struct ctrl_server *s)
-{
-	struct list *pos, *tmp;
-
-	list_for_each_safe (pos, tmp, &s->conns)
-		ctrl_conn_close(pos);
-	uv_close((uv_handle_t *)&s->listener, server_close_cb);
-	uv_close((uv_handle_t *)&s->sweeper, server_close_cb);
-}
-
 /* Takes @name. */
 static struct ctrl_server *make(const struct ctrl_socket *name, const struct ctrl_command *commands,
 				size_t n_commands, void *ctx)
@@ -116,24 +106,31 @@ int ctrl_server_adopt(struct ctrl_server **sp, uv_loop_t *uv, struct ctrl_socket
 	*name = (struct ctrl_socket)CTRL_SOCKET_NONE;
 	if (r < 0) {
 		ctrl_server_give_up(s);
+		ctrl_server_free(s);
 		return r;
 	}
 	*sp = s;
 	return 0;
 }
 
-void ctrl_server_free(struct ctrl_server *s)
-{
-	if (!s)
-		return;
-	ctrl_socket_close(&s->socket);
-	close_all(s);
-}
-
 void ctrl_server_give_up(struct ctrl_server *s)
 {
-	if (!s)
+	if (!s || uv_is_closing((uv_handle_t *)&s->listener))
 		return;
 	ctrl_socket_give_up(&s->socket);
-	close_all(s);
+	uv_close((uv_handle_t *)&s->listener, server_close_cb);
+}
+
+void ctrl_server_free(struct ctrl_server *s)
+{
+	struct list *pos, *tmp;
+
+	if (!s)
+		return;
+	list_for_each_safe (pos, tmp, &s->conns)
+		ctrl_conn_close(pos);
+	ctrl_socket_close(&s->socket);
+	if (!uv_is_closing((uv_handle_t *)&s->listener))
+		uv_close((uv_handle_t *)&s->listener, server_close_cb);
+	uv_close((uv_handle_t *)&s->sweeper, server_close_cb);
 }

@@ -77,7 +77,10 @@ void ctrl_server_free(struct ctrl_server *s);
 /* As ctrl_server_new(), of a name that another process handed over; takes it, also on failure. */
 NODISCARD int ctrl_server_adopt(struct ctrl_server **sp, uv_loop_t *uv, struct ctrl_socket *name,
 				const struct ctrl_command *commands, size_t n_commands, void *ctx);
-/* As ctrl_server_free(), after the name was handed over: the socket file stays. */
+/*
+ * After the name was handed over: nobody new is served, those who are there go on, the socket file
+ * stays. ctrl_server_free() follows. NULL is fine.
+ */
 void ctrl_server_give_up(struct ctrl_server *s);
 
 /* Drops clients that were idle or stuck for CTRL_IDLE_MS before @now_ms (of uv_now()). */
