@@ -86,7 +86,7 @@ struct agent_takeover {
 	struct ctrl_talk *talk; /* with the old agent; NULL: there is none */
 	int *fds;		/* that came with the answer at hand */
 	int64_t pid;		/* the old agent's; 0: not known yet */
-	char missing[128];
+	char missing[64 + UPLINK_REASON_MAX];
 };
 
 /* agent_handover.c: the agent that replaces us. */

@@ -61,18 +61,34 @@ static void join(void *ctx)
 	supervisor_start(a->supervisor);
 }
 
+/* Of a connection that isn't there; "" if none has one. */
+static const char *find_trouble(const struct agent *a)
+{
+	struct supervisor_connection c;
+
+	for (unsigned int i = 0; i < supervisor_n_uplinks(a->supervisor); i++) {
+		supervisor_get_connection(a->supervisor, i, &c);
+		if (c.state != UPLINK_STATE_REGISTERED && c.last_error[0])
+			return c.last_error;
+	}
+	return "";
+}
+
 static const char *missing(void *ctx)
 {
 	struct agent *a = ctx;
 	unsigned int expected = supervisor_n_uplinks(a->supervisor);
 	unsigned int n = supervisor_n_registered(a->supervisor);
+	const char *trouble;
 
 	if (n == expected)
 		return advertise_is_settled(a->routes.advertise)
 			       ? NULL
 			       : "the edge has not answered to the routes";
+	trouble = find_trouble(a);
 	snprintf(a->takeover.missing, sizeof(a->takeover.missing),
-		 "%u of %u connections are registered", n, expected);
+		 "%u of %u connections are registered%s%s", n, expected, *trouble ? ": " : "",
+		 trouble);
 	return a->takeover.missing;
 }
 

@@ -187,7 +187,7 @@ bool takeover_on_unauthorized(struct takeover *t)
 static void take_if_ready(struct takeover *t, uint64_t now_ms)
 {
 	const char *missing = t->ops->missing(t->ctx);
-	char reason[256];
+	char reason[512];
 
 	if (!missing) {
 		ask(t, TAKEOVER_STEP_TAKE, TAKEOVER_STATE_TAKING, now_ms);

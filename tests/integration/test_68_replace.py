@@ -424,6 +424,39 @@ class DeathTest(ReplaceCase):
         self.assertTrue(new.running())
         self.assertEqual(self.saved(stack.agent)["pid"], new.pid)
 
+    def test_new_one_is_killed_anywhere(self):
+        """Whenever that is: the old one goes on, or had its word that it is replaced."""
+        stack = Stack(self, self.server.port)
+        agent, n_replaced = stack.agent, 0
+        client = stack.scripted_client()
+        for mark in ("INF starting", "INF connection registered", "INF routes advertised",
+                     "INF replaced the old agent") * 2:
+            held = client.connect(f"{HOST}:22")
+            self.assertEqual(client.answer(held), ("200", None))
+            new = self.replace(agent)
+            new.wait_log(mark)
+            new.kill()
+
+            def was_replaced():
+                return agent.process.log().count("replaced, draining") > n_replaced
+
+            def settled():
+                return was_replaced() or (
+                    agent.status()[1].get("pid") == agent.process.pid and
+                    "replacement" not in agent.status()[1])
+
+            wait_until(settled, f"the old one after a kill at {mark!r}", show=new.log_tail)
+            client.send(held, b"hello")
+            client.wait(lambda: held.n_received == 5, "the echo of the old one")
+            client.reset(held)
+            if was_replaced():
+                n_replaced += 1
+                self.assertEqual(agent.process.wait(), 0)
+                agent.start()
+                agent.wait_state("Healthy")
+                agent.wait_accepted()
+        self.assertGreaterEqual(n_replaced, 2)
+
     def test_old_one_is_told_to_stop(self):
         """It drains, a stream keeps it: what asks for its place gets it."""
         stack = Stack(self, self.server.port)
