@@ -228,6 +228,9 @@ void link_finish(struct link *l)
 	link_window_close(l);
 	uv_close((uv_handle_t *)&l->poll, link_closed_cb);
 	uv_close((uv_handle_t *)&l->timer, link_closed_cb);
+	/* One direction may be dead alone: a peer that hears us needn't find out by itself. */
+	if (l->why == LINK_END_DEAD)
+		tcp_socket_reset_on_close(l->fd);
 	/* uv has let go of the descriptor in uv_close(). */
 	l->fd = close_fd(l->fd);
 	/* Not before here: the end of a stream may have made the owner let go. */

@@ -132,6 +132,13 @@ static int get_info(int fd, struct tcp_info *info)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &n);
 }
 
+void tcp_socket_reset_on_close(int fd)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
 uint64_t tcp_socket_bytes_acked(int fd)
 {
 	struct tcp_info info;

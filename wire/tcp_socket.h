@@ -33,6 +33,9 @@ void tcp_socket_tune_link(int fd);
 /* TCP_NODELAY and keep-alive probes after @keep_alive_ms of silence (0: none). Best effort. */
 void tcp_socket_tune_origin(int fd, uint32_t keep_alive_ms);
 
+/* close() sends RST and drops what is queued, where a FIN would come behind it. Best effort. */
+void tcp_socket_reset_on_close(int fd);
+
 /* Bytes that the peer's TCP has acknowledged; grows while the send queue moves. 0 if unknown. */
 uint64_t tcp_socket_bytes_acked(int fd);
 /* Whether a read would not have to wait: bytes, the peer's end, or an error. */

@@ -2,6 +2,7 @@
 """Half-dead connections are replaced, each side's status says why; slow and busy ones are not."""
 
 import json
+import re
 import signal
 import subprocess
 
@@ -81,6 +82,11 @@ class HalfDeadTest(Case):
         subprocess.run(self.net.prefix("router") + ["nft", "add", "rule", "ip", "t", "c", "tcp",
                                                     direction, port, "drop"], check=True)
 
+    def end_at_edge(self, connection):
+        """Why it closed @connection, by its log."""
+        return re.search(f'connection closed connection={connection} .* reason="([^"]*)"',
+                         self.edge.process.log()).group(1)
+
     def test_one_way_black_holes(self):
         before = ids(self.edge)
         streams = [self.popen() for _ in range(4)]
@@ -94,12 +100,15 @@ class HalfDeadTest(Case):
         self.agent.wait_state("Healthy")
         status = self.agent.connections()
         self.assertEqual([c.get("last_error") for c in status], [SILENT, SILENT, None, None])
-        # The edge: told by the FIN of the one, and by silence of the other, which it suspects
+        # The edge: told by a reset of the one, and by silence of the other, which it suspects
         # first. Both have successors; the others are the same as ever.
         self.edge.process.wait_log("connection suspect", DEADLINE_S)
         wait_until(lambda: not {before[0], before[1]} & {c["id"] for c in self.edge.connections()}
                    and set(ids(self.edge)) == {0, 1, 2, 3}, "the edge to drop both", DEADLINE_S,
                    lambda: str(self.edge.connections()))
+        # A FIN would wait behind what was never acknowledged.
+        self.assertEqual([self.end_at_edge(before[i]) for i in (0, 1)],
+                         ["Connection reset by peer", SILENT])
         after = ids(self.edge)
         self.assertEqual((after[2], after[3]), (before[2], before[3]))
         # Streams of the dead ones end; those of the others never noticed.
