@@ -279,16 +279,27 @@ static void agent_on_response(void *ctx, struct h2_stream *stream UNUSED,
 	try_next(f);
 }
 
+static void log_again(const struct flow *f, const char *why)
+{
+	char destination[ENDPOINT_TEXT_MAX];
+
+	log_info("stream asked for again", log_text("client", f->client_name),
+		 log_text("destination", decision_destination(&f->decision, destination)),
+		 log_text("connection", f->connection_id), log_text("reason", why));
+}
+
 /* Refused, or lost with its link: somebody else may take it. */
 static void agent_on_closed(void *ctx, struct h2_stream *stream UNUSED, uint32_t h2_code)
 {
 	struct flow *f = ctx;
 
 	f->agent_stream = NULL;
-	if (h2_code == H2_CODE_REFUSED_STREAM || !link_session(f->connection->link))
-		try_next(f);
-	else
+	if (h2_code != H2_CODE_REFUSED_STREAM && link_session(f->connection->link)) {
 		refuse(f, STREAM_ERROR_INTERNAL);
+		return;
+	}
+	log_again(f, h2_code == H2_CODE_REFUSED_STREAM ? "refused" : "connection lost");
+	try_next(f);
 }
 
 static const struct h2_stream_events agent_events = {
