@@ -4,7 +4,7 @@
 Each fault has a target: an agent, an edge, one of an agent's connections, the users' way to an edge, or one
 user's connection. A fault of the network is a table of its own in a router's nftables, so that ending it
 is to delete that. A *heavy* fault takes away an agent, an edge or all ways to one; there is one of
-these at a time, and the next waits until all is well again.
+these at a time, and the next waits until all has been well for HEAVY_APART_S.
 """
 
 import dataclasses
@@ -15,6 +15,8 @@ import subprocess
 import time
 
 from chaos.world import AGENTS, EDGES, USERS_IP, WAYS
+
+HEAVY_APART_S = 5
 
 # Of what a fault may do to the sessions it touches.
 ENDS, SPARES = "ends", "spares"
@@ -88,7 +90,7 @@ class Faults:
         self.done, self.recoveries = [], []
         self.running = []           # heap of (end, number, fault)
         self.n = 0
-        self.unsettled_since = None
+        self.unsettled_since, self.heavy_from = None, 0
 
     # ---- the schedule ----
 
@@ -115,7 +117,8 @@ class Faults:
         return None
 
     def _may_be_heavy(self):
-        return self.unsettled_since is None and not any(f.kind.heavy for _, _, f in self.running)
+        return self.unsettled_since is None and time.time() >= self.heavy_from and \
+            not any(f.kind.heavy for _, _, f in self.running)
 
     def _begin_one(self):
         kind = self._draw()
@@ -141,8 +144,9 @@ class Faults:
     def _note_recovery(self):
         if self.unsettled_since and not any(f.kind.heavy for _, _, f in self.running) and \
                 self.world.is_settled():
-            self.recoveries.append(time.time() - self.unsettled_since)
-            self.unsettled_since = None
+            now = time.time()
+            self.recoveries.append(now - self.unsettled_since)
+            self.unsettled_since, self.heavy_from = None, now + HEAVY_APART_S
 
     # ---- targets ----
 

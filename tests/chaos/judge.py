@@ -89,10 +89,11 @@ class Evidence:
             for connection in self.connections.values():
                 if connection.edge == edge and connection.closed == float("inf"):
                     connection.closed, connection.reason = when, "killed"
-        elif message in ("stream ended", "stream refused"):
+        elif message in ("stream ended", "stream refused", "stream asked for again"):
             address = fields["destination"].rpartition(":")[0]
             self.streams.setdefault(address, []).append(
-                Stream(edge, fields.get("connection"), fields["result"], when))
+                Stream(edge, fields.get("connection"), fields.get("result", "asked for again"),
+                       when))
 
 
 class Judge:
@@ -198,6 +199,13 @@ class Judge:
                 return session.ended
         return None
 
+    def _met_another(self, session, fault):
+        """Whether it failed by, or waited for the loss of, another connection than its first."""
+        lost = [s for s in self.evidence.streams.get(session.address, [])
+                if s.result in ("asked for again", "connection lost")]
+        return bool(lost) or any(f is not fault and f.kind.effect == ENDS and not session.ok
+                                 for f in self.touching(session))
+
     def machine_s(self, session):
         """What a transfer without us took, at worst, between the end of the failed @session and the
         success of its repeat."""
@@ -207,10 +215,11 @@ class Judge:
 
     def repeat_s(self, session, fault):
         """From the cut until a repeat had succeeded: None for shells, which have no end, for what is
-        itself a repeat, and for those that were repeated later. A cut that shows by silence alone is
-        one for the user when the session ends."""
-        end = self.repeated(session)
-        if session.repeats or end is None or not self.repeat_of[session.number].timed:
+        itself a repeat, for those that were repeated later, and where the repeat met another
+        connection that is cut. A cut that shows by silence alone is one for the user when the
+        session ends."""
+        end, repeat = self.repeated(session), self.repeat_of.get(session.number)
+        if session.repeats or end is None or not repeat.timed or self._met_another(repeat, fault):
             return None
         # What the tool slept for isn't ours.
         end -= session.ended - session.over
