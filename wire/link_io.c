@@ -304,7 +304,12 @@ static int say_last_words(struct link *l)
 	int r = send_output(l);
 
 	while (r == 0 && l->session) {
-		if (l->n_last_pulls == 0 || fill_output(l) <= 0)
+		int filled = l->n_last_pulls > 0 ? fill_output(l) : 0;
+
+		/* What TLS has made of a part goes out, but nothing can follow. */
+		if (filled < 0)
+			drop_session(l);
+		else if (filled == 0)
 			end_session(l);
 		else
 			l->n_last_pulls--;
