@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "tests/fault/fault_private.h"
+#include "wire/tls_crypto.h"
 
 const bool fault_never;
 const bool *fault_others = &fault_never;
@@ -40,10 +41,8 @@ const char *fault_name(void)
 const char *fault_kind_name(enum fault_kind kind)
 {
 	static const char *const names[FAULT_KIND_N] = {
-		[FAULT_MEMORY] = "memory",
-		[FAULT_UV] = "libuv",
-		[FAULT_SOCKET] = "sockets",
-		[FAULT_FILE] = "files",
+		[FAULT_MEMORY] = "memory", [FAULT_UV] = "libuv",	[FAULT_SOCKET] = "sockets",
+		[FAULT_FILE] = "files",	   [FAULT_NGHTTP2] = "nghttp2", [FAULT_OPENSSL] = "openssl",
 	};
 
 	return names[kind];
@@ -76,6 +75,25 @@ void *__wrap_xzalloc(size_t size)
 	p = __real_xzalloc(size);
 	infallible--;
 	return p;
+}
+
+/* Without a digest nothing secret may go on (wire/tls_crypto.c). */
+void __real_sha256(const void *data, size_t n, uint8_t out[SHA256_BYTES]);
+void __wrap_sha256(const void *data, size_t n, uint8_t out[SHA256_BYTES]);
+void __wrap_sha256(const void *data, size_t n, uint8_t out[SHA256_BYTES])
+{
+	infallible++;
+	__real_sha256(data, n, out);
+	infallible--;
+}
+
+void __real_random_bytes(void *out, size_t n);
+void __wrap_random_bytes(void *out, size_t n);
+void __wrap_random_bytes(void *out, size_t n)
+{
+	infallible++;
+	__real_random_bytes(out, n);
+	infallible--;
 }
 
 struct schema;

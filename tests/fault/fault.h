@@ -7,9 +7,10 @@
  * The linker leads the program's own calls (not those inside of libraries) of malloc(), socket()
  * and the others through this file. While armed, calls of one kind are counted, on threads that
  * count, and the n-th fails as the real one may. xnew() and xstrdup() abort by design when there
- * is no memory (base/err.h), and so do the fallbacks of settings: what they allocate isn't counted.
- * Nor are calls of libuv that can't fail with good arguments (timers, prepare handles, queued
- * work), and shutdown(): only a socket that is dead already refuses it, and reading tells.
+ * is no memory (base/err.h), and so do the fallbacks of settings, digests and random bytes: what
+ * they allocate isn't counted. Nor are calls of libuv that can't fail with good arguments (timers,
+ * prepare handles, queued work), and shutdown(): only a socket that is dead already refuses it, and
+ * reading tells.
  */
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ enum fault_kind {
 	FAULT_UV,
 	FAULT_SOCKET,
 	FAULT_FILE,
+	FAULT_NGHTTP2, /* its memory */
+	FAULT_OPENSSL, /* likewise */
 	FAULT_KIND_N,
 };
 
@@ -36,3 +39,5 @@ bool fault_disarm(void);
 /* Of the call that failed last: its function. */
 const char *fault_name(void);
 const char *fault_kind_name(enum fault_kind kind);
+/* Before anything else uses OpenSSL; false: it was too late. */
+bool fault_take_openssl(void);

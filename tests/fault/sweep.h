@@ -20,6 +20,9 @@ struct scenario {
 	void (*begin)(void); /* up to where faults begin */
 	void (*run)(void);
 	void (*check)(void); /* faults are over: did it go well, and does the next try? */
+	/* OpenSSL reads certificates: for want of memory it keeps one without its key, and says
+	 * nothing. */
+	bool spares_openssl;
 };
 
 /* Prints a table; returns the exit code. */

@@ -73,10 +73,10 @@ static void check_edge(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"agent's start", &site_agent, begin_without_agent, start_agent, check_agent},
-		{"edge's side of it", &site_edge, begin_without_agent, start_agent,
-		 check_edge_side},
-		{"edge's start", &site_edge, begin_without_edge, start_edge, check_edge},
+		{"agent's start", &site_agent, begin_without_agent, start_agent, check_agent, true},
+		{"edge's side of it", &site_edge, begin_without_agent, start_agent, check_edge_side,
+		 false},
+		{"edge's start", &site_edge, begin_without_edge, start_edge, check_edge, true},
 	};
 
 	return sweep(scenarios, ARRAY_SIZE(scenarios));

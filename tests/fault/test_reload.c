@@ -83,8 +83,8 @@ static void check_edge(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"reload, agent", &site_agent, begin, reload_agent, check_agent},
-		{"reload, edge", &site_edge, begin, reload_edge, check_edge},
+		{"reload, agent", &site_agent, begin, reload_agent, check_agent, false},
+		{"reload, edge", &site_edge, begin, reload_edge, check_edge, false},
 	};
 
 	return sweep(scenarios, ARRAY_SIZE(scenarios));

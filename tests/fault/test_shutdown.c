@@ -56,8 +56,8 @@ static void check_edge(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"shutdown, agent", &site_agent, begin, stop_agent, check_agent},
-		{"shutdown, edge", &site_edge, begin, stop_edge, check_edge},
+		{"shutdown, agent", &site_agent, begin, stop_agent, check_agent, false},
+		{"shutdown, edge", &site_edge, begin, stop_edge, check_edge, false},
 	};
 
 	return sweep(scenarios, ARRAY_SIZE(scenarios));

@@ -37,8 +37,8 @@ static void check(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"streams, agent", &site_agent, begin_agent, run, check},
-		{"streams, edge", &site_edge, begin_agent, run, check},
+		{"streams, agent", &site_agent, begin_agent, run, check, false},
+		{"streams, edge", &site_edge, begin_agent, run, check, false},
 	};
 
 	return sweep(scenarios, ARRAY_SIZE(scenarios));
