@@ -199,12 +199,22 @@ unsigned int work_out(void)
 	return n_work_out;
 }
 
+void work_begin(void)
+{
+	n_work_out++;
+}
+
+void work_end(void)
+{
+	n_work_out--;
+}
+
 /* At most one is out: reloads follow each other. */
 static uv_after_work_cb after_work;
 
 static void work_done(uv_work_t *req, int status)
 {
-	n_work_out--;
+	work_end();
 	after_work(req, status);
 }
 
@@ -212,10 +222,47 @@ int __real_uv_queue_work(uv_loop_t *loop, uv_work_t *req, uv_work_cb cb, uv_afte
 int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *req, uv_work_cb cb, uv_after_work_cb after);
 int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *req, uv_work_cb cb, uv_after_work_cb after)
 {
-	if (n_work_out++ > 0)
-		abort();
+	work_begin();
 	after_work = after;
 	return __real_uv_queue_work(loop, req, cb, work_done);
+}
+
+/* The store's: it is told of a job by a condition, and tells of its end by its async handle. */
+static _Thread_local bool is_worker;
+static _Atomic unsigned int n_jobs_out;
+
+void __real_uv_cond_signal(uv_cond_t *cond);
+void __wrap_uv_cond_signal(uv_cond_t *cond);
+void __wrap_uv_cond_signal(uv_cond_t *cond)
+{
+	n_jobs_out++;
+	work_begin();
+	__real_uv_cond_signal(cond);
+}
+
+int __real_uv_async_send(uv_async_t *async);
+int __wrap_uv_async_send(uv_async_t *async);
+int __wrap_uv_async_send(uv_async_t *async)
+{
+	int r = __real_uv_async_send(async);
+
+	if (is_worker) {
+		n_jobs_out--;
+		work_end();
+	}
+	return r;
+}
+
+/* To end it, it is told as well, and has no more to tell. */
+int __real_uv_thread_join(uv_thread_t *thread);
+int __wrap_uv_thread_join(uv_thread_t *thread);
+int __wrap_uv_thread_join(uv_thread_t *thread)
+{
+	int r = __real_uv_thread_join(thread);
+
+	for (; n_jobs_out > 0; n_jobs_out--)
+		work_end();
+	return r;
 }
 
 struct start {
@@ -230,6 +277,7 @@ static void start_thread(void *arg)
 
 	free(arg);
 	self = start.of;
+	is_worker = true;
 	fault_set_thread(&start.of->counts);
 	start.entry(start.arg);
 }

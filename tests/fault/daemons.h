@@ -50,5 +50,7 @@ bool loop_is_quiet(uv_loop_t *loop, uint64_t *wait_msp);
 
 /* All clocks but the wall's go ahead. */
 void time_jump(uint64_t ms);
-/* Work that a loop has given to libuv's workers and not heard of. */
+/* Work that threads do meanwhile: libuv's, the store's, the test's. Time stands still for it. */
 unsigned int work_out(void);
+void work_begin(void);
+void work_end(void);

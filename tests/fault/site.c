@@ -423,12 +423,8 @@ static void *ask(void *arg)
 	if (ctrl_call(q->socket, q->command, q->args, 20000, &edge_answer, &error) != 0)
 		fprintf(stderr, "%s: %s\n", q->command, error.text);
 	edge_answered = true;
+	work_end();
 	return NULL;
-}
-
-static bool has_answer(void)
-{
-	return edge_answered;
 }
 
 /* @args is stolen. A new reference. */
@@ -439,8 +435,10 @@ static json_t *ask_edge(const char *command, json_t *args)
 
 	snprintf(q.socket, sizeof(q.socket), "%s", path_of("edge.sock"));
 	edge_answered = false;
+	work_begin();
 	need(pthread_create(&thread, NULL, ask, &q) == 0, "no thread");
-	(void)site_until(has_answer, 60000);
+	while (!edge_answered)
+		site_turn();
 	pthread_join(thread, NULL);
 	json_decref(args);
 	need(edge_answer != NULL, command);
