@@ -116,7 +116,7 @@ class HostileClient(Case):
         self.assertLess(max(map(len, self.edge.process.log().splitlines())), 4096)
 
     def test_slow_ones_hold_up_nobody(self):
-        """Each stops at another stage; that they go in time is test_26_edge_runtime's."""
+        """Each stops at another stage; that they go in time is test_69_floods'."""
         partial = frame(HEADERS, 0, 1, fields((":method", "CONNECT")))
         for data in (HELLO[:5], HELLO, HELLO + partial, HELLO + partial[:7]):
             for _ in range(20):

@@ -5,7 +5,7 @@ somebody else is served meanwhile. docs/abuse.md lists the cases."""
 import socket
 from collections import namedtuple
 
-from peers.h2raw import settle
+from peers.h2raw import RawConnection, settle
 from support.case import main
 from support.conformance import ECHO, Conformance
 from support.h2cases import CLOSED, IDLE, OPEN
@@ -170,9 +170,12 @@ class IngressFloods(Floods, IngressParty):
             self.addCleanup(sock.close)
             sock.sendall(data)
             socks.append(sock)
+        alive = self.take()     # answers PINGs, asks for nothing
         for sock in socks:
             self.assert_closed(sock)
             self.assert_others_served()
+        alive.wait(lambda: alive.closed, "the edge to close")
+        self.assertIn("no valid token in time", self.edge.process.log())
 
     def dial_tls(self, data):
         sock = socket.create_connection(("127.0.0.1", self.edge.port), 60)
@@ -232,6 +235,20 @@ class OpenerFloods(Floods, OpenerParty):
 
     def test_floods_unread(self):
         self.flood([f for f in ANSWERED if f in FLOODS], deaf=True)
+
+    def test_slow_ones_go(self):
+        """TLS and nothing, SETTINGS and nothing; what is asked is answered."""
+        conns = []
+        for hello in (b"", frame(SETTINGS)):
+            sock = socket.create_connection(("127.0.0.1", self.edge.port), 60)
+            tls = client_context(self.edge.ca_file).wrap_socket(
+                sock, server_hostname="127.0.0.1", do_handshake_on_connect=False)
+            conns.append(RawConnection(tls, hello).start())
+            self.addCleanup(conns[-1].close)
+        for conn in conns:
+            conn.wait(lambda c=conn: c.closed, "the edge to close")
+        self.assertIn("no registration in time", self.edge.process.log())
+        self.assert_others_served()
 
     def test_header_bombs(self):
         before = rss(self.victim())
