@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 #define NAME_MAX_BYTES 32
+#define NUMBERS_MAX    1024 /* more than any architecture has */
 
 /* siginfo.h's SYS_SECCOMP is an enumerator that older headers hide. */
 #define REFUSED_BY_SECCOMP 1
@@ -69,78 +70,86 @@ static uint32_t action_of(enum syscall_mode mode)
 
 /* ---- allowing ---- */
 
+struct filter {
+	scmp_filter_ctx ctx;
+	uint8_t seen[NUMBERS_MAX];
+	int n_allowed;
+};
+
 /* Calls that this architecture doesn't have are left out by libseccomp. */
-static int allow_name(scmp_filter_ctx ctx, const char *name, size_t n)
+static void count(struct filter *f, int number)
+{
+	if (number < 0 || number >= NUMBERS_MAX || f->seen[number])
+		return;
+	f->seen[number] = 1;
+	f->n_allowed++;
+}
+
+/* What the C library calls where the kernel's port is too young for the old name. */
+static const char *const successors[][2] = {
+	{"access", "faccessat"}, {"chmod", "fchmodat"}, {"epoll_wait", "epoll_pwait"},
+	{"mkdir", "mkdirat"},	 {"poll", "ppoll"},	{"rename", "renameat"},
+	{"unlink", "unlinkat"},
+};
+
+static int resolve(const char *name)
+{
+	int number = seccomp_syscall_resolve_name(name);
+
+	for (size_t i = 0; number < 0 && i < ARRAY_SIZE(successors); i++)
+		if (strcmp(successors[i][0], name) == 0)
+			return seccomp_syscall_resolve_name(successors[i][1]);
+	return number;
+}
+
+static int allow_name(struct filter *f, const char *name, size_t n)
 {
 	char text[NAME_MAX_BYTES];
-	int number, r;
+	int number;
 
 	if (n >= sizeof(text))
 		return -EINVAL;
 	memcpy(text, name, n);
 	text[n] = '\0';
-	number = seccomp_syscall_resolve_name(text);
+	number = resolve(text);
 	if (number == __NR_SCMP_ERROR)
 		return -EINVAL;
-	r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, number, 0);
-	return r < 0 ? r : number >= 0;
+	count(f, number);
+	return seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, number, 0);
 }
 
-static int allow_names(scmp_filter_ctx ctx, const char *names)
+static int allow_names(struct filter *f, const char *names)
 {
-	int n_allowed = 0;
+	int r = 0;
 
-	while (names && *names) {
+	while (r == 0 && names && *names) {
 		size_t n = strcspn(names, " ");
-		int r = allow_name(ctx, names, n);
 
-		if (r < 0)
-			return r;
-		n_allowed += r;
+		r = allow_name(f, names, n);
 		names += n + strspn(names + n, " ");
 	}
-	return n_allowed;
+	return r;
 }
 
-static int allow_rule(scmp_filter_ctx ctx, const struct syscall_rule *rule)
+static int allow_rule(struct filter *f, const struct syscall_rule *rule)
 {
 	int number = seccomp_syscall_resolve_name(rule->name);
 
 	if (number == __NR_SCMP_ERROR)
 		return -EINVAL;
+	count(f, number);
 	return seccomp_rule_add(
-		ctx, SCMP_ACT_ALLOW, number, 1,
+		f->ctx, SCMP_ACT_ALLOW, number, 1,
 		SCMP_CMP(rule->argument, SCMP_CMP_MASKED_EQ, rule->mask, rule->value));
 }
 
-/* Rows of one call stand together and count once. */
-static int allow_rules(scmp_filter_ctx ctx, const struct syscall_rule *rules)
+static int allow_group(struct filter *f, const struct syscall_group *group)
 {
-	int n_allowed = 0;
+	int r = allow_names(f, group->names);
 
-	for (size_t i = 0; i < SYSCALL_RULES_MAX && rules[i].name; i++) {
-		int r = allow_rule(ctx, &rules[i]);
-
-		if (r < 0)
-			return r;
-		n_allowed += i == 0 || strcmp(rules[i].name, rules[i - 1].name) != 0;
-	}
-	return n_allowed;
-}
-
-static int allow_groups(scmp_filter_ctx ctx, const struct syscall_group *groups, size_t n)
-{
-	int n_allowed = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		int names = allow_names(ctx, groups[i].names);
-		int rules = names < 0 ? names : allow_rules(ctx, groups[i].rules);
-
-		if (rules < 0)
-			return rules;
-		n_allowed += names + rules;
-	}
-	return n_allowed;
+	for (size_t i = 0; r == 0 && i < SYSCALL_RULES_MAX && group->rules[i].name; i++)
+		r = allow_rule(f, &group->rules[i]);
+	return r;
 }
 
 /* A call by the numbers of another architecture (int 0x80) is no mistake of ours. */
@@ -159,18 +168,19 @@ int syscall_filter_install(const struct syscall_group *groups, size_t n, enum sy
 			   syscall_refused_cb on_refused)
 {
 	CLEANUP(seccomp_release) scmp_filter_ctx ctx = seccomp_init(action_of(mode));
-	int n_allowed, r;
+	struct filter f = {.ctx = ctx};
+	int r;
 
 	if (!ctx)
 		return -ENOMEM;
 	r = set_attributes(ctx);
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	n_allowed = r < 0 ? r : allow_groups(ctx, groups, n);
-	if (n_allowed < 0)
-		return err_trace(n_allowed);
-	r = mode == SYSCALL_REFUSE ? catch_sigsys(on_refused) : 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = allow_group(&f, &groups[i]);
+	if (r == 0 && mode == SYSCALL_REFUSE)
+		r = catch_sigsys(on_refused);
 	if (r == 0)
 		r = seccomp_load(ctx);
-	return r < 0 ? err_trace(r) : n_allowed;
+	return r < 0 ? err_trace(r) : f.n_allowed;
 }

@@ -26,8 +26,8 @@
 /* clang-format off */
 
 #define SYSCALLS_MEMORY {                                                                          \
-	.reason = "memory, never executable",                                                      \
-	.names = "brk madvise mremap munmap",                                                      \
+	.reason = "memory, never executable; its locks",                                           \
+	.names = "brk futex madvise mremap munmap",                                                \
 	.rules = {                                                                                 \
 		{"mmap", 2, PROT_EXEC, 0},                                                         \
 		{"mprotect", 2, PROT_EXEC, 0},                                                     \
@@ -35,14 +35,14 @@
 }
 
 #define SYSCALLS_THREADS {                                                                         \
-	.reason = "a worker thread: its stack, its locks",                                         \
-	.names = "futex gettid prlimit64 rseq sched_getaffinity sched_yield set_robust_list",      \
+	.reason = "a worker thread",                                                               \
+	.names = "prlimit64 rseq sched_yield set_robust_list",                                     \
 	.rules = {{"clone", 0, SYSCALL_CLONE_MASK, CLONE_THREAD | CLONE_VM}},                      \
 }
 
 #define SYSCALLS_SIGNALS {                                                                         \
 	.reason = "signals, SIGSTOP and the end",                                                  \
-	.names = "exit exit_group getpid restart_syscall rt_sigaction rt_sigprocmask "             \
+	.names = "exit exit_group getpid gettid restart_syscall rt_sigaction rt_sigprocmask "      \
 		 "rt_sigreturn tgkill",                                                            \
 }
 
@@ -53,7 +53,7 @@
 
 #define SYSCALLS_LOOP {                                                                            \
 	.reason = "the event loop",                                                                \
-	.names = "close epoll_ctl epoll_pwait epoll_wait poll",                                    \
+	.names = "close epoll_ctl epoll_pwait epoll_wait poll",                                         \
 	.rules = {{"ioctl", 1, SYSCALL_EXACTLY, FIONBIO}},                                         \
 }
 

@@ -143,8 +143,8 @@ NODISCARD int store_new(struct store **storep, uv_loop_t *uv, const struct store
 			void *db);
 
 /*
- * Begins the worker; again: nothing. A thread has the capabilities and the Landlock domain of the one that
- * makes it: so after these were narrowed. 0 or -errno.
+ * Begins the worker; again: nothing. A thread has the capabilities and the Landlock domain of the
+ * one that makes it: so after these were narrowed. 0 or -errno.
  */
 NODISCARD int store_start(struct store *s);
 
