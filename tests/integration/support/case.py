@@ -5,6 +5,7 @@ import contextlib
 import faulthandler
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -20,7 +21,8 @@ HANG_S = 280    # before ctest's time-out: says where every thread stands
 
 class Case(unittest.TestCase):
     """Each test gets a folder of its own under TMPDIR: self.tmp. On failure the tails of all
-    logs are printed; a sanitizer's finding in any of them fails the test."""
+    logs are printed; a sanitizer's finding in any of them fails the test, and so does the end of
+    a process by its system call filter."""
 
     longMessage = True
     maxDiff = None
@@ -68,7 +70,9 @@ class Case(unittest.TestCase):
     def _finish(self):
         for process in reversed(self.processes):
             process.close()
-        reports = [r for r in (p.sanitizer_report() for p in self.processes) if r]
+        reports = [f"{p.argv}: a system call that its filter refuses" for p in self.processes
+                   if p.popen.returncode == -signal.SIGSYS]
+        reports += [r for r in (p.sanitizer_report() for p in self.processes) if r]
         if reports or self._failed():
             for log in sorted({p.log_path for p in self.processes}):
                 name = os.path.basename(log)
@@ -76,7 +80,7 @@ class Case(unittest.TestCase):
                     lines = f.read().splitlines()[-30:]
                 print(f"--- {name} of {self.id()}", *lines, sep="\n", file=sys.stderr)
         if reports:
-            raise AssertionError("sanitizer finding:\n" + "\n".join(reports))
+            raise AssertionError("finding:\n" + "\n".join(reports))
 
 
 def main():

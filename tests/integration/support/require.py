@@ -53,7 +53,7 @@ def _has_openbsd_nc():
         return False
 
 
-STATIC = ("uv_a", "nghttp2", "ssl", "crypto", "jansson", "yaml", "cares")
+STATIC = ("uv_a", "nghttp2", "ssl", "crypto", "jansson", "yaml", "cares", "seccomp")
 
 
 def _links_static():
