@@ -25,8 +25,8 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_STREAMS,
 	{
 		.reason = "dialling edges and origins; UDP and ping; netlink; systemd's socket",
-		.names = "bind connect getpeername getsockname getsockopt recvmmsg recvmsg "
-			 "sendmmsg sendmsg setsockopt",
+		.names = "bind connect getsockname getsockopt recvmmsg recvmsg sendmsg "
+			 "setsockopt",
 		.rules = {
 			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME},
 			{"socket", 0, SYSCALL_EXACTLY, AF_INET},
@@ -36,15 +36,15 @@ static const struct syscall_group groups[] = {
 		},
 	},
 	{
-		.reason = "the control socket",
-		.names = "accept4",
+		.reason = "the control socket, also when a replaced agent's is taken over",
+		.names = "accept4 chmod flock geteuid listen mkdir",
 	},
 	{
 		.reason = "config.yml, resolv.conf and hosts, read again",
-		.names = "access fcntl fstat lseek newfstatat openat uname",
+		.names = "fcntl fstat lseek newfstatat openat uname",
 	},
 	{
-		.reason = "the state file, by rename; the socket's end",
+		.reason = "the state file, by rename; the end of a name",
 		.names = "fchmod fsync rename unlink",
 	},
 	{

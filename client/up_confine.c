@@ -36,7 +36,7 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "captured connections, and commands",
-		.names = "accept4",
+		.names = "accept4 geteuid",
 	},
 	{
 		.reason = "a name asked over TCP, as a stream of our own",

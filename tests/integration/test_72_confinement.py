@@ -97,6 +97,20 @@ class Confinement(Case):
             self.assertEqual(process.terminate(), 0)
             self.assertNotIn(REFUSED, process.log())
 
+    def test_strangers_command(self):
+        """Who is neither root nor the daemon's user may look and not change."""
+        need("root")
+        stack = Stack(self, 7)
+        os.chmod(self.tmp, 0o711)
+        for program, daemon in (("adit", stack.agent), ("adit-edge", stack.edge)):
+            os.chmod(daemon.folder, 0o711)
+            argv = ["setpriv", "--reuid=65534", "--regid=0", "--clear-groups",
+                    adit.binary(program)]
+            adit.check([*argv, "status", "--socket", daemon.socket])
+            done = adit.run([*argv, "reload", "--socket", daemon.socket])
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("needs the daemon's own user (uid 0) or root", done.stderr)
+
     def test_outlives_a_stop(self):
         """SIGCONT may end a call by restart_syscall."""
         server = serve(self, origin.echo)
