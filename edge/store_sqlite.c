@@ -431,10 +431,14 @@ static int set_up(struct sqlite_store *s, const char *path, char error[STORE_ERR
 	r = check_identity(s, &version, error);
 	if (r == 0)
 		r = check_whole(s, error);
-	/* FULL: an answered change survives a power cut. */
+	/*
+	 * FULL: an answered change survives a power cut. MEMORY: a confined edge can't make
+	 * temporary files.
+	 */
 	if (r == 0)
 		r = run(s,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			"PRAGMA temp_store = MEMORY;"
 			"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
 			error);
 	if (r == 0)
