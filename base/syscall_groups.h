@@ -36,7 +36,7 @@
 
 #define SYSCALLS_THREADS {                                                                         \
 	.reason = "a worker thread",                                                               \
-	.names = "prlimit64 rseq sched_yield set_robust_list",                                     \
+	.names = "prlimit64 rseq sched_getaffinity sched_yield set_robust_list",                   \
 	.rules = {{"clone", 0, SYSCALL_CLONE_MASK, CLONE_THREAD | CLONE_VM}},                      \
 }
 

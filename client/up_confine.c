@@ -28,6 +28,8 @@ static const struct syscall_group groups[] = {
 		.names = "bind connect getpeername getsockname getsockopt recvmsg setsockopt",
 		.rules = {
 			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME},
+			/* A name server like fe80::1%eth0. */
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFINDEX},
 			{"socket", 0, SYSCALL_EXACTLY, AF_INET},
 			{"socket", 0, SYSCALL_EXACTLY, AF_INET6},
 			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK},
