@@ -306,10 +306,8 @@ static void make_parent(const char *path)
 
 int agent_ctrl_listen(struct agent *a)
 {
-	const char *path = a->boot->control_socket;
-
-	make_parent(path);
-	return ctrl_server_new(&a->ctrl, &a->uv, path, commands, ARRAY_SIZE(commands), a);
+	return ctrl_server_new(&a->ctrl, &a->uv, a->boot->control_socket, commands,
+			       ARRAY_SIZE(commands), a);
 }
 
 int agent_ctrl_adopt(struct agent *a, struct ctrl_socket *name)
@@ -324,6 +322,7 @@ int agent_ctrl_open(struct agent *a)
 
 	if (r != AGENT_EXIT_OK || a->takeover.talk)
 		return r;
+	make_parent(path);
 	r = agent_ctrl_listen(a);
 	if (r == CTRL_E_RUNNING) {
 		log_error("another agent is running", log_text("control_socket", path));

@@ -60,6 +60,7 @@ struct ctrl_request {
 	struct conn *conn;    /* NULL: the client is gone */
 	struct conn *closing; /* whose `left` we are */
 	uid_t uid;
+	bool may_change;
 	const struct ctrl_stream_events *events; /* NULL: no stream */
 	void *ctx;
 };
@@ -339,14 +340,9 @@ static const struct ctrl_command *find_command(const struct ctrl_server *s, cons
 	return NULL;
 }
 
-static bool may_change(uid_t uid)
-{
-	return uid == 0 || uid == geteuid();
-}
-
 bool ctrl_request_may_change(const struct ctrl_request *req)
 {
-	return may_change(req->uid);
+	return req->may_change;
 }
 
 static void run_call(struct conn *conn, const struct ctrl_call *call)
@@ -354,15 +350,19 @@ static void run_call(struct conn *conn, const struct ctrl_call *call)
 	const struct ctrl_command *command = find_command(conn->server, call->command);
 	struct ctrl_request *req = xnew(struct ctrl_request);
 
-	*req = (struct ctrl_request){.conn = conn, .uid = conn->uid};
+	*req = (struct ctrl_request){
+		.conn = conn,
+		.uid = conn->uid,
+		.may_change = conn->uid == 0 || conn->uid == conn->server->uid,
+	};
 	conn->request = req;
 	if (!command)
 		ctrl_reply_error(req, "unknown-command", "no command '%s'", call->command);
-	else if (command->changes && !may_change(conn->uid))
+	else if (command->changes && !req->may_change)
 		ctrl_reply_error(
 			req, "forbidden",
 			"'%s' needs the daemon's own user (uid %u) or root; you are uid %u",
-			call->command, geteuid(), conn->uid);
+			call->command, conn->server->uid, conn->uid);
 	else
 		command->run(conn->server->ctx, req, call->args);
 }

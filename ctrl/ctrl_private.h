@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <uv.h>
 
@@ -24,6 +25,7 @@ struct ctrl_server {
 	const struct ctrl_command *commands;
 	size_t n_commands;
 	void *ctx;
+	uid_t uid; /* our own; asked for once: a confined daemon may not ask later */
 	char scratch[SCRATCH_LEN];
 };
 

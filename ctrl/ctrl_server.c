@@ -2,6 +2,7 @@
 #include "ctrl/ctrl_server.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -72,6 +73,7 @@ static struct ctrl_server *make(const struct ctrl_socket *name, const struct ctr
 	s->commands = commands;
 	s->n_commands = n_commands;
 	s->ctx = ctx;
+	s->uid = geteuid();
 	list_init(&s->conns);
 	return s;
 }

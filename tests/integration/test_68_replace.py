@@ -396,10 +396,17 @@ class OtherUserTest(ReplaceCase):
         self.assertEqual(new.wait(), 77, new.log_tail())
         self.assertIn(f"user {NOBODY}", new.log())
         self.assert_untouched(self.stack.agent)
-        # Its own user may.
+        # Its own user may, as it may change whatever else.
+        done = adit.run([self.binary, "reload", "--socket", self.stack.agent.socket],
+                        user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assertEqual(done.returncode, 0, done.stderr)
         new = self.run_as(NOBODY, "--replace")
         self.wait_in_charge(self.stack.agent, new)
         self.assertEqual(self.stack.agent.process.wait(), 0)
+        # What was an adopted name is as good.
+        done = adit.run([self.binary, "reload", "--socket", self.stack.agent.socket],
+                        user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_nobody_may_not(self):
         self.stack.agent.process = self.run_as(0)
