@@ -17,6 +17,7 @@ import time
 from chaos.world import AGENTS, EDGES, USERS_IP, WAYS
 
 HEAVY_APART_S = 5
+LOOK_EVERY_S = 0.5
 
 # Of what a fault may do to the sessions it touches.
 ENDS, SPARES = "ends", "spares"
@@ -90,7 +91,7 @@ class Faults:
         self.done, self.recoveries = [], []
         self.running = []           # heap of (end, number, fault)
         self.n = 0
-        self.unsettled_since, self.heavy_from = None, 0
+        self.unsettled_since, self.look_at, self.heavy_from = None, 0, 0
 
     # ---- the schedule ----
 
@@ -108,12 +109,12 @@ class Faults:
             time.sleep(0.05)
 
     def _draw(self):
-        """Each kind comes once before one comes again."""
-        if not self.deck:
-            self.deck = self.random.sample(KINDS, len(KINDS))
-        for i, kind in enumerate(self.deck):
-            if not kind.heavy or self._may_be_heavy():
-                return self.deck.pop(i)
+        """Each kind comes once before one comes again, but light ones don't wait for heavy ones."""
+        for _ in range(2):
+            for i, kind in enumerate(self.deck):
+                if not kind.heavy or self._may_be_heavy():
+                    return self.deck.pop(i)
+            self.deck += self.random.sample(KINDS, len(KINDS))
         return None
 
     def _may_be_heavy(self):
@@ -142,9 +143,11 @@ class Faults:
                 self.unsettled_since = fault.ended
 
     def _note_recovery(self):
-        if self.unsettled_since and not any(f.kind.heavy for _, _, f in self.running) and \
-                self.world.is_settled():
-            now = time.time()
+        now = time.time()
+        if not self.unsettled_since or now < self.look_at:
+            return
+        self.look_at = now + LOOK_EVERY_S
+        if self.world.is_settled():
             self.recoveries.append(now - self.unsettled_since)
             self.unsettled_since, self.heavy_from = None, now + HEAVY_APART_S
 

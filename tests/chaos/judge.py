@@ -200,11 +200,14 @@ class Judge:
         return None
 
     def _met_another(self, session, fault):
-        """Whether it failed by, or waited for the loss of, another connection than its first."""
-        lost = [s for s in self.evidence.streams.get(session.address, [])
-                if s.result in ("asked for again", "connection lost")]
-        return bool(lost) or any(f is not fault and f.kind.effect == ENDS and not session.ok
-                                 for f in self.touching(session))
+        """Whether it failed by, or waited for the loss of, another connection than its first; or lost
+        packets, or had them late, of its own."""
+        streams = self.evidence.streams.get(session.address, [])
+        if any(s.result in ("asked for again", "connection lost") for s in streams):
+            return True
+        return any(f is not fault and (not session.ok if f.kind.effect == ENDS else
+                                       f.began <= session.ended and session.began <= f.ended)
+                   for f in self.touching(session))
 
     def machine_s(self, session):
         """What a transfer without us took, at worst, between the end of the failed @session and the
@@ -216,8 +219,8 @@ class Judge:
     def repeat_s(self, session, fault):
         """From the cut until a repeat had succeeded: None for shells, which have no end, for what is
         itself a repeat, for those that were repeated later, and where the repeat met another
-        connection that is cut. A cut that shows by silence alone is one for the user when the
-        session ends."""
+        connection that is cut, or a path that is bad. A cut that shows by silence alone is one for the
+        user when the session ends."""
         end, repeat = self.repeated(session), self.repeat_of.get(session.number)
         if session.repeats or end is None or not repeat.timed or self._met_another(repeat, fault):
             return None

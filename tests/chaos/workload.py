@@ -2,8 +2,8 @@
 """Users at work: transfers that follow one another without a pause, and shells that wait.
 
 Each worker is a thread with one session at a time. A transfer is slow on purpose (SLOW_BYTES_PER_S):
-it is to be under way when something happens. One that fails is repeated at once, as fast as it goes,
-until it succeeds.
+it is to be under way when something happens. One that fails is repeated, as fast as it goes, until it
+succeeds.
 """
 
 import dataclasses
