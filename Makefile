@@ -49,7 +49,6 @@ chaos: all
 
 docs: build/$(PRESET)/build.ninja
 	@cmake --build --preset $(PRESET) --target docs
-
 lint: all
 	@scripts/lint.sh build/$(PRESET)
 

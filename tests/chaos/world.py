@@ -135,13 +135,12 @@ class World:
         return process
 
     def _start_edges(self):
-        self.edges = {name: adit.Edge(self.case, name, host=address, prefix=self.prefix(name))
+        addresses = list(EDGES.values())
+        self.edges = {name: adit.Edge(self.case, name, host=address, prefix=self.prefix(name),
+                                      also=[a for a in addresses if a != address])
                       for name, address in EDGES.items()}
+        # One authority and certificate for all of them: the first's.
         first, *others = self.edges.values()
-        # One authority and certificate for all of them.
-        shutil.rmtree(first.folder)
-        adit.check([adit.binary("adit-edge"), "init", "--state-directory", first.folder,
-                    *(word for address in EDGES.values() for word in ("--ip", address))])
         first.start()
         self.tunnel = first.create_tunnel(prefixes=(HOSTS,))
         self.client = first.create_client(prefixes=(HOSTS,))

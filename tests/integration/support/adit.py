@@ -38,16 +38,18 @@ def check(argv, **options):
 
 class Edge:
     """`adit-edge` with its state in NAME/ of the test's folder. @prefix goes before its
-    commands (a namespace), @settings are further lines of edge.yml."""
+    commands (a namespace), @settings are further lines of edge.yml, @also are addresses of other
+    edges that will have the same certificate."""
 
-    def __init__(self, case, name="edge", settings="", host="127.0.0.1", prefix=()):
+    def __init__(self, case, name="edge", settings="", host="127.0.0.1", prefix=(), also=()):
         self.case, self.name, self.prefix, self.host = case, name, list(prefix), host
         self.folder = case.path(name)
         self.port = free_port()
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.socket = os.path.join(self.folder, "edge.sock")
         self.ca_file = os.path.join(self.folder, "ca.pem")
-        check([binary("adit-edge"), "init", "--state-directory", self.folder, "--ip", host])
+        check([binary("adit-edge"), "init", "--state-directory", self.folder,
+               *(word for ip in (host, *also) for word in ("--ip", ip))])
         self.config = case.write(f"{name}.yml", f"listen: \"{self.address}\"\n"
                                  f"state-directory: {self.folder}\n"
                                  f"control-socket: {self.socket}\n" + settings)
