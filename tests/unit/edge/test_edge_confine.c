@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What somebody who runs code in the edge can't do. In a child, for there is no way back. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/confinement.h"
+#include "base/diag.h"
+#include "edge/edge_private.h"
+
+#define NO_FILTER 70 /* a build with a sanitizer */
+
+static char dir[] = "/tmp/adit-edge-confine-XXXXXX";
+
+static int before; /* a socket that was there already */
+
+static int dials(void)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons(9),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	return connect(before, (struct sockaddr *)&to, sizeof(to));
+}
+
+static int opens_ipv4(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int opens_ipv6(void)
+{
+	return socket(AF_INET6, SOCK_DGRAM, 0);
+}
+
+static int opens_packet(void)
+{
+	return socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static int executes(void)
+{
+	return execl("/bin/true", "true", NULL);
+}
+
+static int forks(void)
+{
+	return fork();
+}
+
+static int signals(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int (*const refused[])(void) = {
+	dials, opens_ipv4, opens_ipv6, opens_packet, executes, forks, signals,
+};
+
+static struct edge_settings settings = {.state_dir = dir};
+static const struct edge_source source;
+
+static int confine_us(void)
+{
+	struct edge e = {.boot = &settings, .source = &source};
+	struct diag diag;
+	int r;
+
+	before = socket(AF_INET, SOCK_STREAM, 0);
+	unsetenv(CONFINEMENT_ENV);
+	diag_init(&diag, NULL);
+	r = edge_confine(&e, &diag);
+	diag_deinit(&diag);
+	return r;
+}
+
+/* 0, NO_FILTER, or the number of what wasn't refused. */
+static int try_all(void)
+{
+	if (confine_us() < 0 || before < 0)
+		return 100;
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0)
+		return NO_FILTER;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		errno = 0;
+		if (refused[i]() != -1 || errno != EPERM)
+			return 1 + (int)i;
+	}
+	return 0;
+}
+
+static void test_refused(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		_exit(try_all());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NO_FILTER)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
