@@ -9,8 +9,8 @@
  * count, and the n-th fails as the real one may. xnew() and xstrdup() abort by design when there
  * is no memory (base/err.h), and so do the fallbacks of settings, digests and random bytes: what
  * they allocate isn't counted. Nor are calls of libuv that can't fail with good arguments (timers,
- * prepare handles, queued work), and shutdown(): only a socket that is dead already refuses it, and
- * reading tells.
+ * prepare handles, queued work, uv_poll_start()), and shutdown(): only a socket that is dead
+ * already refuses it, and reading tells.
  */
 
 #include <stdbool.h>

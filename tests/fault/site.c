@@ -56,9 +56,10 @@ static struct site {
 	int listen_fd;
 	uint16_t echo_port;
 	struct echo echoes[ECHOES_MAX];
-	char token[TOKEN_MAX];
-	unsigned int version; /* of the configs */
-	uv_loop_t uv;	      /* the client's */
+	int udp_fd;	       /* the same port: datagrams go back, too */
+	char token[TOKEN_MAX]; /* with "Bearer " before it */
+	unsigned int version;  /* of the configs */
+	uv_loop_t uv;	       /* the client's */
 	struct io_loop *io;
 	struct tls_context *tls;
 	struct link *link;
@@ -222,6 +223,17 @@ static int listen_anywhere(uint16_t *portp)
 	return fd;
 }
 
+static int bind_datagrams(uint16_t port)
+{
+	struct endpoint at = {.ip = {.family = AF_INET, .bytes = {127, 0, 0, 1}}, .port = port};
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, &ss);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	need(fd >= 0 && bind(fd, (struct sockaddr *)&ss, n) == 0, "no port for datagrams");
+	return fd;
+}
+
 /* ---- the daemons ---- */
 
 static int run_agent(void)
@@ -363,6 +375,19 @@ static bool serve_echoes(void)
 	return moved;
 }
 
+static bool serve_datagrams(void)
+{
+	struct sockaddr_storage from;
+	socklen_t n_from = sizeof(from);
+	uint8_t bytes[2048];
+	ssize_t n =
+		recvfrom(site.udp_fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &n_from);
+
+	if (n >= 0)
+		(void)sendto(site.udp_fd, bytes, (size_t)n, 0, (struct sockaddr *)&from, n_from);
+	return n >= 0;
+}
+
 /* ---- turns ---- */
 
 static bool is_quiet(uint64_t *wait_msp)
@@ -382,6 +407,7 @@ void site_turn(void)
 	if (site.io)
 		uv_run(&site.uv, UV_RUN_NOWAIT);
 	moved = serve_echoes();
+	moved |= serve_datagrams();
 	if (moved || !is_quiet(&wait_ms))
 		return;
 	/* Workers and the kernel get a moment that is no turn of the clock's. */
@@ -481,6 +507,7 @@ void site_set_up(void)
 	need(mkdtemp(site.dir) != NULL, "no folder");
 	make_certificates();
 	site.listen_fd = listen_anywhere(&site.echo_port);
+	site.udp_fd = bind_datagrams(site.echo_port);
 	fd = listen_anywhere(&site.port);
 	close(fd);
 	site_write_configs(0);
@@ -523,6 +550,7 @@ void site_tear_down(void)
 	site.io = NULL;
 	tls_context_free(site.tls);
 	close(site.listen_fd);
+	close(site.udp_fd);
 	remove_folder(site.dir);
 	dup2(site.stderr_fd, STDERR_FILENO);
 	close(site.stderr_fd);
@@ -630,18 +658,45 @@ static const struct link_events client_events = {
 	.on_closed = client_closed,
 };
 
-void call_begin(size_t n, enum call_kind kind)
+static int dial(void)
 {
 	struct link_dial_options opt = {
 		.peer = {.ip = {.family = AF_INET, .bytes = {127, 0, 0, 1}}, .port = site.port},
 		.server_name = "localhost",
 	};
 
+	return link_dial(&site.link, site.io, site.tls, &opt, &client_events, NULL);
+}
+
+void call_begin(size_t n, enum call_kind kind)
+{
 	call = (struct call){.is_asked = true, .kind = kind, .n = n};
 	if (site.link_ready)
 		open_call();
-	else if (!site.link && link_dial(&site.link, site.io, site.tls, &opt, &client_events, NULL))
+	else if (!site.link && dial() < 0)
 		call.closed = true;
+}
+
+bool site_is_linked(void)
+{
+	if (!site.link && dial() < 0)
+		site_fail("the client can't dial");
+	return site.link_ready && link_session(site.link);
+}
+
+struct h2_session *site_session(void)
+{
+	return site.link_ready ? link_session(site.link) : NULL;
+}
+
+struct io_loop *site_io(void)
+{
+	return site.io;
+}
+
+const char *site_token(void)
+{
+	return site.token + strlen("Bearer ");
 }
 
 enum call_end call_state(void)

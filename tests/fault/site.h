@@ -14,6 +14,8 @@
 #include "tests/fault/daemons.h"
 
 struct agent;
+struct h2_session;
+struct io_loop;
 struct edge;
 
 extern struct daemon site_agent, site_edge;
@@ -48,6 +50,13 @@ void site_note(const char *text);
 /* To the real stderr: why the test fails. Does not return. */
 _Noreturn void site_fail(const char *text);
 unsigned int site_count_fds(void);
+
+/* The client's link is up; dials if there is none. */
+bool site_is_linked(void);
+/* NULL: it isn't. */
+struct h2_session *site_session(void);
+struct io_loop *site_io(void);
+const char *site_token(void);
 
 /* ---- streams ---- */
 
