@@ -13,6 +13,7 @@ from support.adit import Agent, route, routes, write_credentials
 from support.case import Case, main
 from support.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING,
                               PRIORITY, RST, WINDOW, fields, frame, kinds)
+from support.memory import rss
 from support.require import need
 from support.stack import HOST, serve
 from support.tlsca import Authority
@@ -57,7 +58,7 @@ class HostileEdge(Case):
         self.good, self.bad = (self.edge.registered()[i] for i in (0, 1))
         self.held = self.good.open_tcp(f"{HOST}:22")
         self.assertEqual(self.good.wait_answer(self.held)[":status"], "200")
-        self.memory = self.rss()
+        self.memory = rss(self.agent.process)
 
     def tearDown(self):
         self.held.data.clear()
@@ -67,12 +68,8 @@ class HostileEdge(Case):
         self.assertEqual(self.good.wait_answer(stream)[":status"], "200")
         self.assertTrue(self.agent.process.running())
         # Not what a sanitizer keeps of freed memory; without one a few MB would do.
-        self.assertLess(self.rss() - self.memory, 256 << 20)
+        self.assertLess(rss(self.agent.process) - self.memory, 256 << 20)
         super().tearDown()
-
-    def rss(self):
-        with open(f"/proc/{self.agent.process.pid}/statm", encoding="ascii") as f:
-            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def test_no_spelling_leads_elsewhere(self):
         """Routes as wide as 0.0.0.0/1 and ::/32 don't cover what is forbidden, either."""
