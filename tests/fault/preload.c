@@ -34,24 +34,24 @@ static char function[NAME_MAX_LEN];
 static char caller[NAME_MAX_LEN];
 static unsigned long nth;
 static _Atomic unsigned long n_calls;
+static int count_fd = -1;
 
+/* Before the process gives up the right to open such a file, and before anything is counted. */
 __attribute__((constructor)) static void begin(void)
 {
 	const char *spec = getenv("ADIT_FAULT");
+	const char *path = getenv("ADIT_FAULT_COUNT");
 
+	if (path)
+		count_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (spec)
 		(void)sscanf(spec, "%31[^:]:%lu:%31s", function, &nth, caller);
 }
 
 __attribute__((destructor)) static void end(void)
 {
-	const char *path = getenv("ADIT_FAULT_COUNT");
-	FILE *out = path ? fopen(path, "w") : NULL;
-
-	if (!out)
-		return;
-	fprintf(out, "%lu\n", (unsigned long)n_calls);
-	fclose(out);
+	if (count_fd >= 0)
+		(void)dprintf(count_fd, "%lu\n", (unsigned long)n_calls);
 }
 
 static bool is_counted(const char *name, const void *from)
