@@ -84,6 +84,7 @@ int main(void)
 {
 	static const struct scenario scenarios[] = {
 		{"reload, agent", &site_agent, begin, reload_agent, check_agent, false},
+		{"the edge's side of it", &site_edge, begin, reload_agent, check_agent, false},
 		{"reload, edge", &site_edge, begin, reload_edge, check_edge, false},
 	};
 
