@@ -349,43 +349,26 @@ void origins_abort_all(struct origins *o)
 		abort_flow(list_entry(pos, struct flow, node), STREAM_ERROR_DRAINING, "shut down");
 }
 
-static size_t buffered(const struct flow *f)
+static size_t buffered(struct list *node)
 {
+	const struct flow *f = list_entry(node, struct flow, node);
+
 	return f->dial ? buf_len(&f->dial->early) : relay_buffered(f->relay);
 }
 
-/* The flow that holds most, and how much. NULL: none holds anything. */
-static struct flow *find_largest(const struct origins *o, size_t *np)
+static void cut(struct list *node)
 {
-	struct flow *largest = NULL;
-	struct list *pos;
+	struct flow *f = list_entry(node, struct flow, node);
 
-	*np = 0;
-	list_for_each (pos, &o->flows) {
-		struct flow *f = list_entry(pos, struct flow, node);
-		size_t n = buffered(f);
-
-		if (n <= *np)
-			continue;
-		*np = n;
-		largest = f;
-	}
-	return largest;
+	log_flow(f, "stream cut", "buffer-budget is used up and it isn't read");
+	abort_flow(f, STREAM_ERROR_LIMIT, "cut");
 }
 
 unsigned int origins_relieve(struct origins *o, size_t n_bytes)
 {
-	unsigned int n_cut = 0;
-	struct flow *f;
-	size_t n;
+	static const struct pressure_ops ops = {.buffered = buffered, .cut = cut};
 
-	while (n_bytes > 0 && n_cut < PRESSURE_CUT_MAX && (f = find_largest(o, &n)) != NULL) {
-		log_flow(f, "stream cut", "buffer-budget is used up and it isn't read");
-		abort_flow(f, STREAM_ERROR_LIMIT, "cut");
-		n_bytes -= n < n_bytes ? n : n_bytes;
-		n_cut++;
-	}
-	return n_cut;
+	return pressure_cut(&o->flows, &ops, n_bytes);
 }
 
 struct origins *origins_free(struct origins *o)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct budget;
+struct list;
 
 #define PRESSURE_MS	  20000
 #define PRESSURE_AGAIN_MS 2000	/* instead, for a while after that: others may fill it at once */
@@ -34,3 +35,15 @@ struct pressure {
  * never goes back.
  */
 size_t pressure_excess(struct pressure *p, const struct budget *b, uint64_t now_ms);
+
+/* Of the elements of a list. */
+struct pressure_ops {
+	size_t (*buffered)(struct list *node); /* bytes; 0 once it was cut */
+	void (*cut)(struct list *node);	       /* may free it, and no other */
+};
+
+/*
+ * Cuts those of @holders that hold most until @n_bytes or PRESSURE_CUT_MAX of them are gone, or
+ * nobody holds anything. Returns how many.
+ */
+unsigned int pressure_cut(struct list *holders, const struct pressure_ops *ops, size_t n_bytes);

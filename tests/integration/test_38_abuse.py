@@ -14,8 +14,7 @@ from support.h2frames import (CONTINUATION, DATA, HEADERS, PING, PREFACE, RST, S
                               fields, frame)
 from support.memory import n_descriptors
 from support.origin import echo
-from support.stack import HOST, Stack, echo_line, serve
-from support.tlsca import client_context
+from support.stack import HOST, Stack, dial_tls, echo_line, serve
 from support.waiting import wait_until
 
 HELLO = PREFACE + frame(SETTINGS)
@@ -42,14 +41,6 @@ class AbuseCase(Case):
 
     def limit(self):
         """For who wants another edge than usual."""
-
-    def dial(self, alpn=("h2",), data=b""):
-        sock = socket.create_connection(("127.0.0.1", self.stack.edge.port), 60)
-        context = client_context(self.stack.edge.ca_file, list(alpn))
-        tls = context.wrap_socket(sock, server_hostname="127.0.0.1")
-        self.addCleanup(tls.close)
-        tls.sendall(data)
-        return tls
 
     def request(self):
         return fields((":method", "CONNECT"), (":authority", f"{HOST}:22"),
@@ -82,7 +73,7 @@ class Ends(AbuseCase):
                      hello + opened + frame(DATA, 0, 1, bytes(9000)),
                      hello + opened + frame(RST, 0, 1, bytes(4))):
             for _ in range(5):
-                tls = self.dial(data=data)
+                tls = dial_tls(self, self.stack.edge, data)
                 tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 os.close(tls.detach())
         wait_until(lambda: (n_descriptors(self.edge), n_descriptors(self.agent)) == before,
@@ -110,7 +101,7 @@ class Floods(AbuseCase):
 
     def assert_cut_off(self, before, data):
         """The edge closes although we read all that it sends."""
-        tls = self.dial(data=before)
+        tls = dial_tls(self, self.stack.edge, before)
         tls.settimeout(60)
         self.thread(self.push, tls, data)
         try:

@@ -11,8 +11,7 @@ from support import adit, origin
 from support.case import Case, main
 from support.h2frames import (CONTINUATION, END_HEADERS, GOAWAY, HEADERS, PREFACE, RST, SETTINGS, fields,
                               frame, kinds)
-from support.stack import HOST, Stack, echo_line, serve
-from support.tlsca import client_context
+from support.stack import HOST, Stack, dial_tls, echo_line, serve
 
 HELLO = PREFACE + frame(SETTINGS)
 FORGED = "x\r\n2026-01-01T00:00:00.000Z ERR forged\x1b[31m\x07"
@@ -45,14 +44,6 @@ class HostileClient(Case):
         echo_line(self.stack.popen(), "new")
         self.assertEqual(self.stack.agent.state(), "Healthy")
         super().tearDown()
-
-    def dial_tls(self, data=b""):
-        sock = socket.create_connection(("127.0.0.1", self.edge.port), 60)
-        tls = client_context(self.edge.ca_file, ["h2"]).wrap_socket(
-            sock, server_hostname="127.0.0.1")
-        self.addCleanup(tls.close)
-        tls.sendall(data)
-        return tls
 
     def test_forbidden_destinations(self):
         """Even with all of both families routed and granted."""
@@ -94,7 +85,7 @@ class HostileClient(Case):
             out = frame(HEADERS, END_HEADERS if len(parts) == 1 else 0, 1, parts[0])
             for n, part in enumerate(parts[1:], 2):
                 out += frame(CONTINUATION, END_HEADERS if n == len(parts) else 0, 1, part)
-            tls = self.dial_tls(HELLO + out)
+            tls = dial_tls(self, self.edge, HELLO + out)
             tls.settimeout(60)
             got = b""
             # SETTINGS and its ACK come first; the answer, a reset or the end after them.
@@ -120,7 +111,7 @@ class HostileClient(Case):
         partial = frame(HEADERS, 0, 1, fields((":method", "CONNECT")))
         for data in (HELLO[:5], HELLO, HELLO + partial, HELLO + partial[:7]):
             for _ in range(20):
-                self.dial_tls(data)
+                dial_tls(self, self.edge, data)
         raw = []
         for data in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"):
             for _ in range(20):

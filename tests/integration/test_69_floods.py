@@ -13,6 +13,7 @@ from support.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWA
                               PRIORITY, RST, SETTINGS, WHOLE, WINDOW, code_of, fields, frame, u32)
 from support.memory import is_sanitized, rss
 from support.parties import ASKED, WILD, AgentParty, IngressParty, OpenerParty
+from support.stack import dial_tls
 from support.tlsca import client_context
 from support.waiting import wait_until
 
@@ -164,7 +165,7 @@ class IngressFloods(Floods, IngressParty):
                    hello + frame(HEADERS, END_HEADERS, 1, fields(*self.plain))[:-3],
                    hello + frame(HEADERS, WHOLE, 1, fields((":method", "CONNECT"),
                                                           (":authority", f"{ECHO}:22")))]
-        socks = [self.dial_tls(data) for data in secured]
+        socks = [dial_tls(self, self.edge, data) for data in secured]
         for data in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"):
             sock = socket.create_connection(("127.0.0.1", self.edge.port), 60)
             self.addCleanup(sock.close)
@@ -176,14 +177,6 @@ class IngressFloods(Floods, IngressParty):
             self.assert_others_served()
         alive.wait(lambda: alive.closed, "the edge to close")
         self.assertIn("no valid token in time", self.edge.process.log())
-
-    def dial_tls(self, data):
-        sock = socket.create_connection(("127.0.0.1", self.edge.port), 60)
-        tls = client_context(self.edge.ca_file, ["h2"]).wrap_socket(
-            sock, server_hostname="127.0.0.1")
-        self.addCleanup(tls.close)
-        tls.sendall(data)
-        return tls
 
     @staticmethod
     def assert_closed(sock):

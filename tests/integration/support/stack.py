@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Edge, agent and a user's credentials, up and Healthy: where most tests begin."""
 
+import socket
 import subprocess
 
 from peers.client import Client, load_token
 from support import adit, origin
+from support.tlsca import client_context
 
 HOST = "10.116.0.3"     # what tests ask for; `via` maps it to something on loopback
 
@@ -44,6 +46,15 @@ class Stack:
                         load_token(self.client), **options)
         self.case.addCleanup(client.close)
         return client.start()
+
+
+def dial_tls(case, edge, data=b"", alpn=("h2",)):
+    """A TLS connection to @edge, as clients make it, on which @data was sent."""
+    sock = socket.create_connection(("127.0.0.1", edge.port), 60)
+    tls = client_context(edge.ca_file, list(alpn)).wrap_socket(sock, server_hostname="127.0.0.1")
+    case.addCleanup(tls.close)
+    tls.sendall(data)
+    return tls
 
 
 def serve(case, behaviour, **options):

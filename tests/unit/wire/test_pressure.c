@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/compiler.h"
+#include "base/list.h"
 #include "wire/budget.h"
 #include "wire/pressure.h"
 
@@ -76,12 +78,75 @@ static void test_again(void **state)
 	assert_int_equal(pressure_excess(&p, &b, now_ms + PRESSURE_MS), 700);
 }
 
+struct holder {
+	struct list node;
+	size_t n_bytes;
+	unsigned int cut_as; /* 0: wasn't */
+};
+
+static unsigned int n_cuts;
+
+static size_t holds(struct list *node)
+{
+	return list_entry(node, struct holder, node)->n_bytes;
+}
+
+static void cut(struct list *node)
+{
+	struct holder *h = list_entry(node, struct holder, node);
+
+	h->n_bytes = 0;
+	h->cut_as = ++n_cuts;
+	list_remove(node);
+}
+
+static void test_the_largest_go(void **state)
+{
+	static const struct pressure_ops ops = {.buffered = holds, .cut = cut};
+	struct holder h[] = {{.n_bytes = 5}, {.n_bytes = 0}, {.n_bytes = 70}, {.n_bytes = 20}};
+	struct list holders;
+
+	(void)state;
+	n_cuts = 0;
+	list_init(&holders);
+	assert_int_equal(pressure_cut(&holders, &ops, 10), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(h); i++)
+		list_append(&holders, &h[i].node);
+	assert_int_equal(pressure_cut(&holders, &ops, 0), 0);
+	assert_int_equal(pressure_cut(&holders, &ops, 75), 2);
+	assert_int_equal(h[2].cut_as, 1);
+	assert_int_equal(h[3].cut_as, 2);
+	/* Who holds nothing is left alone. */
+	assert_int_equal(pressure_cut(&holders, &ops, 1000), 1);
+	assert_int_equal(h[0].cut_as, 3);
+	assert_int_equal(h[1].cut_as, 0);
+	list_remove(&h[1].node);
+}
+
+static void test_not_too_many_at_once(void **state)
+{
+	static const struct pressure_ops ops = {.buffered = holds, .cut = cut};
+	static struct holder h[PRESSURE_CUT_MAX + 1];
+	struct list holders;
+
+	(void)state;
+	list_init(&holders);
+	for (size_t i = 0; i < ARRAY_SIZE(h); i++) {
+		h[i].n_bytes = 1;
+		list_append(&holders, &h[i].node);
+	}
+	assert_int_equal(pressure_cut(&holders, &ops, 1000), PRESSURE_CUT_MAX);
+	assert_int_equal(pressure_cut(&holders, &ops, 1000), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_after_a_while),
 		cmocka_unit_test(test_a_moment_of_relief),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_the_largest_go),
+		cmocka_unit_test(test_not_too_many_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
