@@ -39,7 +39,7 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "the control socket, also when a replaced agent's is taken over",
-		.names = "accept4 chmod flock geteuid listen mkdir",
+		.names = "accept4 chmod flock geteuid listen",
 	},
 	{
 		.reason = "config.yml, resolv.conf and hosts, read again",

@@ -26,7 +26,7 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_STREAMS,
 	{
 		.reason = "agents, clients and commands that connect",
-		.names = "accept4 geteuid getpeername getsockname getsockopt setsockopt",
+		.names = "accept4 getpeername getsockname getsockopt setsockopt",
 	},
 	{
 		.reason = "telling systemd",
