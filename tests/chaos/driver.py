@@ -190,14 +190,16 @@ def run(ground, seconds, n_transfers, n_shells, seed, limits, say=None, **schedu
     workload = Workload(world, n_transfers, n_shells, seed)
     sampler = Sampler(world)
     faults = Faults(world, workload, seed, say)
+    patience_s = 0
     try:
         workload.start()
         time.sleep(WARM_S)
         sampler.note("loaded")
         faults.run(seconds, **schedule)
         world.wait_settled()
+        patience_s = HUNG_S + SETTLE_S
     finally:
-        workload.stop(HUNG_S + SETTLE_S)
+        workload.stop(patience_s)
         sampler.stop()
     say("all sessions have ended")
     wait_until(lambda: is_idle(world), "the edges to be without streams", SETTLE_S)

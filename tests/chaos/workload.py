@@ -85,7 +85,7 @@ class Workload:
     def __init__(self, world, n_transfers, n_shells, seed):
         self.world, self.random, self.lock = world, random.Random(seed), threading.Lock()
         self.sessions = []
-        self.stopping = threading.Event()
+        self.stopping, self.given_up = threading.Event(), threading.Event()
         self.timing = threading.Semaphore(TIMED_MAX)
         self.folder = world.case.path("files")
         os.mkdir(self.folder)
@@ -106,6 +106,7 @@ class Workload:
 
     def start(self):
         for thread in self.threads:
+            thread.daemon = True
             thread.start()
 
     def stop(self, deadline_s):
@@ -114,6 +115,7 @@ class Workload:
         end = time.monotonic() + deadline_s
         for thread in self.threads:
             thread.join(max(0, end - time.monotonic()))
+        self.given_up.set()
         for session in self.running():
             session.hung = True
             self._kill(session)
@@ -161,7 +163,8 @@ class Workload:
         if not timed:
             self._wait_for_later()
         for _ in range(REPEATS_MAX):
-            time.sleep(REPEAT_AFTER_S)
+            if self.given_up.wait(REPEAT_AFTER_S):
+                break
             session = self._new(session.kind, session)
             session.timed = timed
             if self._transfer(session, source, 0).ok or session.hung:
@@ -172,7 +175,7 @@ class Workload:
     def _wait_for_later(self):
         with self.lock:
             pause_s = self.random.uniform(*LATER_S)
-        time.sleep(pause_s)
+        self.given_up.wait(pause_s)
 
     def _shells(self):
         session = None
