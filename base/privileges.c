@@ -60,13 +60,27 @@ void privileges_bound(uint64_t caps)
 			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 }
 
+/* True if nothing is left in any set that this thread has. */
+static bool has_nothing(void)
+{
+	struct caps c;
+
+	if (get_caps(&c) < 0)
+		return false;
+	for (unsigned int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		if (c.half[i].effective | c.half[i].permitted | c.half[i].inheritable)
+			return false;
+	return true;
+}
+
 int privileges_keep(uint64_t caps)
 {
 	int r;
 
 	privileges_bound(caps);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	r = set_caps(caps);
+	/* Who has nothing may run under a filter of systemd's that leaves capset() out. */
+	r = caps == 0 && has_nothing() ? 0 : set_caps(caps);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	return err_trace(r);
@@ -89,19 +103,6 @@ int privileges_hand_on(uint64_t caps)
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			return -errno;
 	return 0;
-}
-
-/* True if nothing is left in any set that this thread has. */
-static bool has_nothing(void)
-{
-	struct caps c;
-
-	if (get_caps(&c) < 0)
-		return false;
-	for (unsigned int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		if (c.half[i].effective | c.half[i].permitted | c.half[i].inheritable)
-			return false;
-	return true;
 }
 
 int privileges_drop_all(void)

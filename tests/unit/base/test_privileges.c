@@ -19,6 +19,8 @@
 
 #include "base/compiler.h"
 #include "base/privileges.h"
+#include "base/syscall_filter.h"
+#include "base/syscall_groups.h"
 
 #define NOBODY 65534
 
@@ -97,6 +99,27 @@ static int keep_one(void)
 	return privileges_have(PRIVILEGE(CAP_NET_ADMIN)) ? 0 : 4;
 }
 
+/* As systemd starts who has no capabilities: without capset(). */
+static int drop_without_capset(void)
+{
+	static const struct syscall_group groups[] = {
+		SYSCALLS_MEMORY,
+		SYSCALLS_SIGNALS,
+		SYSCALLS_CLOCK,
+		SYSCALLS_LOOP,
+		SYSCALLS_STREAMS,
+		{
+			.reason = "what dropping takes, and looking at it; sanitizers",
+			.names = "capget newfstatat openat prctl sched_getaffinity sigaltstack",
+		},
+	};
+
+	if (setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    syscall_filter_install(groups, ARRAY_SIZE(groups), SYSCALL_KILL, NULL) < 0)
+		return 1;
+	return privileges_drop_all() == 0 && all_empty() ? 0 : 2;
+}
+
 /* What a program has that is executed by somebody who isn't root. */
 static int hand_on(void)
 {
@@ -169,6 +192,7 @@ static void test_as_root(void **state)
 	run(drop_and_become_nobody);
 	run(keep_one);
 	run(hand_on);
+	run(drop_without_capset);
 	run(find_caller);
 }
 
