@@ -29,7 +29,9 @@ static int restrict_files(const struct confinement *c, struct confined *done, st
 	done->files = r == 0;
 	if (r == LANDLOCK_E_MISSING)
 		diag_add(diag, DIAG_WARNING, 0,
-			 "this kernel has no Landlock: only permissions keep files from us");
+			 "no Landlock here (Linux 5.13, switched on, and let through by the unit): "
+			 "only "
+			 "permissions keep files from us");
 	else if (r < 0)
 		diag_add(diag, DIAG_ERROR, 0, "files can't be restricted: %s", strerror(-r));
 	return r < 0 ? r : 0;
