@@ -11,7 +11,7 @@ import threading
 import time
 
 from chaos.faults import KINDS, Faults
-from chaos.judge import Evidence, Judge, is_kill
+from chaos.judge import LINGER_S, Evidence, Judge, is_kill
 from chaos.workload import HUNG_S, Workload
 from chaos.world import World
 from support.waiting import wait_until
@@ -161,7 +161,7 @@ class Report:
                              [v for v in repeats if not is_kill(v.fault)])
         yield self._none("transfers without a repeat that succeeded", "never repeated")
         yield Promise("findings of sanitizers", "0", str(len(self.findings)), not self.findings)
-        yield self._longest("stall of a shell that no fault touched", self.limits.stall_s,
+        yield self._longest("stall of a shell while no fault touched it", self.limits.stall_s,
                             self._stalls())
         n = sum(not is_flat(m, self.limits.growth_kib) for m in self.memory.values())
         yield Promise("processes that grew", "0", str(n), n == 0)
@@ -178,8 +178,9 @@ class Report:
 
     def _stalls(self):
         for v in self.verdicts:
-            if not self.judge.touching(v.session):
-                yield from (seconds for _, seconds in v.session.stalls)
+            touching = self.judge.touching(v.session)
+            yield from (seconds for asked, seconds in v.session.stalls if not any(
+                f.began <= asked + seconds and asked <= f.ended + LINGER_S for f in touching))
 
 
 def run(ground, seconds, n_transfers, n_shells, seed, limits, say=None, **schedule):

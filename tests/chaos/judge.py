@@ -226,7 +226,12 @@ class Judge:
             return None
         # What the tool slept for isn't ours.
         end -= session.ended - session.over
-        return end - (max(fault.began, session.began) if is_kill(fault) else session.over)
+        return end - self._cut(session, fault)
+
+    def _cut(self, session, fault):
+        """When the user was cut off. A kill is heard at once, unless the way was silent already."""
+        others = any(f is not fault and f.kind.effect == ENDS for f in self.touching(session))
+        return session.over if others or not is_kill(fault) else max(fault.began, session.began)
 
 
 def is_kill(fault):
