@@ -91,6 +91,16 @@ static int open_store(struct edge *e, struct diag *diag)
 	return r;
 }
 
+/* After edge_confine(): a thread keeps what it was made with. */
+static int start_store(struct edge *e, struct diag *diag)
+{
+	int r = store_start(e->store);
+
+	if (r < 0)
+		diag_add(diag, DIAG_ERROR, 0, "no thread for the database: %s", strerror(-r));
+	return r;
+}
+
 static void explain_socket(const char *path, int r, struct diag *diag)
 {
 	const char *slash = strrchr(path, '/');
@@ -164,7 +174,7 @@ enum edge_exit edge_set_up(struct edge *e, struct diag *diag)
 	if (r == 0)
 		r = edge_confine(e, diag);
 	if (r == 0)
-		r = store_start(e->store);
+		r = start_store(e, diag);
 	if (r == CTRL_E_RUNNING || r == -EBUSY)
 		return EDGE_EXIT_RUNNING;
 	return r == 0 ? EDGE_EXIT_OK : EDGE_EXIT_FAILED;
@@ -193,10 +203,9 @@ void edge_tear_down(struct edge *e)
 	free_holds(e);
 	listener_free(e->listener);
 	ctrl_server_free(e->ctrl);
-	/* The loop waits for what was queued, also by a set-up that failed before the worker's
-	 * turn. */
-	if (e->store && store_start(e->store) < 0)
-		abort();
+	/* The loop would wait for ever for what a set-up has queued that failed before the worker.
+	 */
+	store_finish(e->store);
 	/* Links that still say goodbye need the io_loop. */
 	(void)uv_run(e->uv, UV_RUN_DEFAULT);
 	store_free(e->store);

@@ -186,6 +186,17 @@ int store_start(struct store *s)
 	return err_trace(r);
 }
 
+void store_finish(struct store *s)
+{
+	if (!s || s->has_worker)
+		return;
+	s->is_stopping = true;
+	while (s->n_unfinished > 0) {
+		work(s);
+		finish_jobs(s);
+	}
+}
+
 void store_free(struct store *s)
 {
 	if (!s)

@@ -148,6 +148,9 @@ NODISCARD int store_new(struct store **storep, uv_loop_t *uv, const struct store
  */
 NODISCARD int store_start(struct store *s);
 
+/* Commits and answers what waits for a worker that never began, here and now. NULL is fine. */
+void store_finish(struct store *s);
+
 /*
  * Commits what is queued, runs the callbacks, closes the database. May block for as long
  * as the disk takes. Handles close on the loop. NULL is fine.

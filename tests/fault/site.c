@@ -238,7 +238,7 @@ static int bind_datagrams(uint16_t port)
 
 static int run_agent(void)
 {
-	static struct agent_options opt;
+	static struct agent_options opt = {.starter_fd = -1};
 	static char path[128];
 
 	snprintf(path, sizeof(path), "%s/agent.yml", site.dir);

@@ -66,14 +66,19 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int open_db(struct fixture *f, struct store **storep)
+static int open_only(struct fixture *f, struct store **storep)
 {
 	const struct store_backend *backend;
 	void *db;
 	int r = store_sqlite_open(f->db, &backend, &db, &f->diag);
 
-	if (r == 0)
-		r = store_new(storep, &f->uv, backend, db);
+	return r == 0 ? store_new(storep, &f->uv, backend, db) : r;
+}
+
+static int open_db(struct fixture *f, struct store **storep)
+{
+	int r = open_only(f, storep);
+
 	return r == 0 ? store_start(*storep) : r;
 }
 
@@ -155,6 +160,21 @@ static void free_commits_what_is_queued(void **state)
 	assert_int_equal(open_db(f, &s), 0);
 	load(f, s);
 	assert_string_equal(f->seen, "a=1 ");
+	store_free(s);
+}
+
+/* A set-up that fails before the worker's turn leaves nothing for the loop to wait for. */
+static void without_a_worker_it_is_done_in_place(void **state)
+{
+	struct fixture *f = *state;
+	struct store *s = NULL;
+
+	assert_int_equal(open_only(f, &s), 0);
+	put_meta(f, s, "a", "1");
+	store_finish(s);
+	assert_int_equal(f->n_calls, 1);
+	assert_int_equal(f->last_status, 0);
+	assert_int_equal(uv_run(&f->uv, UV_RUN_DEFAULT), 0);
 	store_free(s);
 }
 
@@ -372,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(commits_come_in_order_and_last),
 		STORE_TEST(free_commits_what_is_queued),
+		STORE_TEST(without_a_worker_it_is_done_in_place),
 		STORE_TEST(a_batch_is_whole_or_nothing),
 		STORE_TEST(damaged_files_are_refused),
 		STORE_TEST(newer_and_foreign_databases_are_refused),
