@@ -96,6 +96,12 @@ class Evidence:
                        when))
 
 
+def _still_wanted(streams, edge):
+    """Whether nothing was left but @edge: it was asked by nothing that its log knows, because it was
+    killed or never reached, and others that were had no connector."""
+    return all(s.edge != edge and s.result == "connector-down" for s in streams)
+
+
 class Judge:
     def __init__(self, sessions, controls, faults, evidence, limits):
         self.sessions, self.faults, self.evidence, self.limits = sessions, faults, evidence, limits
@@ -131,8 +137,7 @@ class Judge:
                 continue
             if fault.kind.target == "user":
                 hit = fault.session is session
-            elif not streams and fault.kind.target in ("edge", "way"):
-                # It left no trace in a log: the edge was killed, or never reached.
+            elif fault.kind.target in ("edge", "way") and _still_wanted(streams, fault.edge):
                 hit = True
             else:
                 hit = any(self._is_on(stream, fault) for stream in streams)
