@@ -5,10 +5,10 @@
  *
  * Who is connected to the control socket is served to our end; who comes meets the new agent.
  *
- * The claim belongs to its connection, so the death of who made it ends it. After the
- * confirmation our routes are withdrawn first and our connections after that: the new agent
- * serves the same ones already, the edge leads no more streams to us, and does not hold for us
- * (route-hold) what the new one may no longer advertise.
+ * The claim belongs to its connection, so the death of who made it ends it; so does its silence,
+ * after a while. After the confirmation our routes are withdrawn first and our connections after
+ * that: the new agent serves the same ones already, the edge leads no more streams to us, and does
+ * not hold for us (route-hold) what the new one may no longer advertise.
  */
 
 #include <stdlib.h>
@@ -27,6 +27,8 @@
 
 /* The edge's answer; without it we drain all the same. */
 #define WITHDRAW_MS 3000
+/* A claim is over, but what its owner has sent is read first. */
+#define READ_FIRST_MS 100
 
 /* What a claimant's connection is bound to. */
 struct claimant {
@@ -41,21 +43,44 @@ static void tell_step(struct agent *a, const char *step, int64_t pid)
 		    log_int(REPLACE_PID, pid));
 }
 
+static void claim_ended(struct agent *a, int64_t pid, bool had_name)
+{
+	/* Who had our name may have told systemd so. */
+	if (had_name && a->in_charge)
+		agent_service_say_main(getpid());
+	a->handover.conn = NULL;
+	tell_step(a, REPLACEMENT_LEFT, pid);
+}
+
 static void claimant_gone(void *ctx)
 {
 	struct claimant *c = ctx;
 	struct agent *a = c->agent;
-	int64_t pid = handover_pid(&a->handover.machine);
-	char text[32];
+	struct handover *h = &a->handover.machine;
+	int64_t pid = handover_pid(h);
+	bool had_name = handover_gone(h, c->claim);
 
-	/* Who had our name may have told systemd so. */
-	if (handover_gone(&a->handover.machine, c->claim) && a->in_charge) {
-		snprintf(text, sizeof(text), "MAINPID=%d\n", getpid());
-		notify_send(text);
-	}
-	if (pid && !handover_pid(&a->handover.machine))
-		tell_step(a, REPLACEMENT_LEFT, pid);
+	if (pid && !handover_pid(h))
+		claim_ended(a, pid, had_name);
 	free(c);
+}
+
+/* UINT64_MAX, or when to look again. */
+static uint64_t expire_claim(struct agent *a, uint64_t now_ms)
+{
+	struct handover *h = &a->handover.machine;
+	struct ctrl_conn *conn = a->handover.conn;
+	int64_t pid = handover_pid(h);
+	bool had_name;
+
+	if (now_ms < handover_deadline_ms(h))
+		return handover_deadline_ms(h);
+	if (ctrl_conn_has_input(conn))
+		return now_ms + READ_FIRST_MS;
+	handover_expire(h, now_ms, &had_name);
+	claim_ended(a, pid, had_name);
+	ctrl_conn_dismiss(conn, "unavailable", "the claim has lasted too long and is over");
+	return UINT64_MAX;
 }
 
 /* ---- replace ---- */
@@ -111,7 +136,8 @@ void agent_run_replace(void *ctx, struct ctrl_request *req, const json_t *args)
 	} else {
 		c = xnew(struct claimant);
 		*c = (struct claimant){.agent = a, .claim = claim};
-		ctrl_request_bind(req, claimant_gone, c);
+		a->handover.conn = ctrl_request_bind(req, claimant_gone, c);
+		supervisor_poke(a->supervisor);
 		tell_step(a, REPLACEMENT_CLAIMED, pid);
 		ctrl_reply_ok(req, describe_us(a));
 	}
@@ -183,7 +209,7 @@ uint64_t agent_handover_settle(struct agent *a, uint64_t now_ms)
 	struct agent_handover *h = &a->handover;
 
 	if (!h->withdrawn_ms)
-		return UINT64_MAX;
+		return expire_claim(a, now_ms);
 	if (now_ms < h->withdrawn_ms && supervisor_n_registered(a->supervisor) > 0 &&
 	    !advertise_is_settled(a->routes.advertise))
 		return h->withdrawn_ms;

@@ -29,6 +29,7 @@
 #include "wire/pressure.h"
 #include "wire/registration.h"
 
+struct ctrl_conn;
 struct ctrl_request;
 struct ctrl_server;
 struct ctrl_socket;
@@ -92,7 +93,8 @@ struct agent_takeover {
 /* agent_handover.c: the agent that replaces us. */
 struct agent_handover {
 	struct handover machine;
-	uint64_t withdrawn_ms; /* when our routes are gone at the latest; 0: they stay */
+	struct ctrl_conn *conn; /* of the claim that counts; NULL: there is none */
+	uint64_t withdrawn_ms;	/* when our routes are gone at the latest; 0: they stay */
 };
 
 /* Each asks the kernel: routes after these are listed without interface and source. */
@@ -191,6 +193,10 @@ void agent_service_announce(struct agent *a);
 void agent_service_take_charge(struct agent *a);
 /* Another process is the agent now. */
 void agent_service_lay_down(struct agent *a);
+/* The same; systemd is told that @pid is the agent again, if it was told that we are. */
+void agent_service_hand_back(struct agent *a, int64_t pid);
+/* Tells systemd that @pid is the agent, whoever of the two says so. */
+void agent_service_say_main(int64_t pid);
 /* Once: AGENT_EXIT_OK when we are in charge, or how we ended before that. */
 void agent_service_tell_starter(struct agent *a, int exit_code);
 /* Leaves the state file as a stopped agent's. */

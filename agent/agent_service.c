@@ -234,6 +234,22 @@ void agent_service_lay_down(struct agent *a)
 	uv_timer_stop(&a->service.watchdog);
 }
 
+void agent_service_say_main(int64_t pid)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "MAINPID=%lld\n", (long long)pid);
+	notify_send(text);
+}
+
+/* systemd reads it before it learns of our end. */
+void agent_service_hand_back(struct agent *a, int64_t pid)
+{
+	if (a->in_charge && a->service.tells_pid)
+		agent_service_say_main(pid);
+	agent_service_lay_down(a);
+}
+
 /* ---- health ---- */
 
 static void tell_health(struct agent *a, bool worse)

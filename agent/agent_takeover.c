@@ -92,6 +92,13 @@ static const char *missing(void *ctx)
 	return a->takeover.missing;
 }
 
+static bool has_answer(void *ctx)
+{
+	const struct agent *a = ctx;
+
+	return ctrl_talk_has_input(a->takeover.talk);
+}
+
 static int adopt(void *ctx)
 {
 	struct agent *a = ctx;
@@ -141,7 +148,7 @@ static void fail(void *ctx, int exit_code, const char *reason)
 
 	log_error("the running agent was not replaced, it goes on", log_text("reason", reason),
 		  log_int(REPLACE_PID, a->takeover.pid));
-	agent_service_lay_down(a);
+	agent_service_hand_back(a, a->takeover.pid);
 	ctrl_server_give_up(a->ctrl);
 	agent_leave(a, exit_code);
 }
@@ -150,6 +157,7 @@ static const struct takeover_ops ops = {
 	.ask = ask,
 	.join = join,
 	.missing = missing,
+	.has_answer = has_answer,
 	.adopt = adopt,
 	.seize = seize,
 	.in_charge = in_charge,

@@ -5,10 +5,10 @@
 
 #define BIT(state) (1u << HANDOVER_STATE_##state)
 
-/* Each state's successors. CLAIMED may follow itself: a claim that is too old gives way. */
+/* Each state's successors. */
 static const unsigned int successors[HANDOVER_STATE_N] = {
 	[HANDOVER_STATE_FREE] = BIT(CLAIMED),
-	[HANDOVER_STATE_CLAIMED] = BIT(CLAIMED) | BIT(HANDED) | BIT(FREE),
+	[HANDOVER_STATE_CLAIMED] = BIT(HANDED) | BIT(FREE),
 	[HANDOVER_STATE_HANDED] = BIT(GIVEN) | BIT(FREE),
 	[HANDOVER_STATE_GIVEN] = 0,
 };
@@ -22,15 +22,9 @@ static void set_state(struct handover *h, enum handover_state to)
 		h->claim = 0;
 }
 
-static bool may_claim(const struct handover *h, uint64_t now_ms)
-{
-	return h->state == HANDOVER_STATE_FREE ||
-	       (h->state == HANDOVER_STATE_CLAIMED && now_ms >= h->since_ms + HANDOVER_CLAIM_MS);
-}
-
 int handover_claim(struct handover *h, int64_t pid, uint64_t now_ms, uint64_t *claimp)
 {
-	if (!may_claim(h, now_ms))
+	if (h->state != HANDOVER_STATE_FREE)
 		return HANDOVER_E_TAKEN;
 	set_state(h, HANDOVER_STATE_CLAIMED);
 	h->claim = ++h->last_claim;
@@ -69,7 +63,25 @@ bool handover_gone(struct handover *h, uint64_t claim)
 	return had_name;
 }
 
+static bool is_claimed(const struct handover *h)
+{
+	return h->state == HANDOVER_STATE_CLAIMED || h->state == HANDOVER_STATE_HANDED;
+}
+
+uint64_t handover_deadline_ms(const struct handover *h)
+{
+	return is_claimed(h) ? h->since_ms + HANDOVER_CLAIM_MS : UINT64_MAX;
+}
+
+bool handover_expire(struct handover *h, uint64_t now_ms, bool *had_namep)
+{
+	if (now_ms < handover_deadline_ms(h))
+		return false;
+	*had_namep = handover_gone(h, h->claim);
+	return true;
+}
+
 int64_t handover_pid(const struct handover *h)
 {
-	return h->state == HANDOVER_STATE_CLAIMED || h->state == HANDOVER_STATE_HANDED ? h->pid : 0;
+	return is_claimed(h) ? h->pid : 0;
 }

@@ -12,8 +12,9 @@
  *   GIVEN     it has confirmed: it is in charge, we drain. For good
  *
  * Until GIVEN we are the agent, whatever becomes of the other: it may leave at any time and
- * nothing has changed. A claim that lasts longer than HANDOVER_CLAIM_MS gives way to the next
- * one, so that a process that hangs blocks nobody.
+ * nothing has changed. A claim that lasts longer than HANDOVER_CLAIM_MS is over, whatever it has
+ * got, so that a process that hangs blocks nobody. It must be told so before its connection
+ * closes: a close alone would say that we have died.
  */
 
 #include <stdbool.h>
@@ -38,7 +39,7 @@ struct handover {
 	enum handover_state state;
 	uint64_t claim; /* number of the one that counts */
 	uint64_t last_claim;
-	uint64_t since_ms; /* of the claim */
+	uint64_t since_ms; /* of the claim, of what it was given, too */
 	int64_t pid;	   /* who has it */
 };
 
@@ -50,6 +51,14 @@ int handover_take(struct handover *h, uint64_t claim);
 int handover_confirm(struct handover *h, uint64_t claim);
 /* The owner of @claim has left. True: it had the name already, and we are alone in charge again. */
 bool handover_gone(struct handover *h, uint64_t claim);
+
+/* When the claim is over; UINT64_MAX: there is none. */
+uint64_t handover_deadline_ms(const struct handover *h);
+/*
+ * Ends a claim that is too old. Only when nothing is left to read of its owner: it may have
+ * confirmed while we didn't run, and count on it. True: it was; *@had_namep as handover_gone().
+ */
+bool handover_expire(struct handover *h, uint64_t now_ms, bool *had_namep);
 
 /* The process that prepares to follow us, or 0. */
 int64_t handover_pid(const struct handover *h);

@@ -208,11 +208,13 @@ void takeover_settle(struct takeover *t, uint64_t now_ms)
 	}
 	if (now_ms < t->deadline_ms)
 		return;
-	if (t->state == TAKEOVER_STATE_CONFIRMING)
-		finish(t, "the old agent has not answered; it drains when it reads again");
-	else if (t->state == TAKEOVER_STATE_SEIZING)
+	if (t->state == TAKEOVER_STATE_SEIZING)
 		try_to_seize(t, now_ms);
-	else if (takeover_is_under_way(t))
+	else if (!takeover_is_under_way(t) || t->ops->has_answer(t->ctx))
+		return;
+	else if (t->state == TAKEOVER_STATE_CONFIRMING)
+		finish(t, "the old agent has not answered; it drains when it reads again");
+	else
 		fail(t, AGENT_EXIT_NOT_REPLACED, "the old agent does not answer");
 }
 

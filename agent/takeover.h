@@ -15,7 +15,8 @@
  *
  * Until CONFIRMING nothing that the outside sees has changed, and our end changes nothing. In
  * CONFIRMING there is no way back that would leave nobody in charge: an old one that is silent or
- * gone then has been replaced. Each wait is bounded.
+ * gone then has been replaced; only one that says no (we slept too long, and it gave us up) goes
+ * on. Each wait is bounded, and what has come is read before it is held against anybody.
  */
 
 #include <stdbool.h>
@@ -56,6 +57,8 @@ struct takeover_ops {
 	void (*join)(void *ctx);
 	/* What we still lack, for people; NULL: nothing. */
 	const char *(*missing)(void *ctx);
+	/* The old agent has said something, or ended, and we have not read it yet. */
+	bool (*has_answer)(void *ctx);
 	/* The name has come: serve it, tell systemd who we are. 0, or -errno with the name let go.
 	 */
 	int (*adopt)(void *ctx);

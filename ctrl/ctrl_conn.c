@@ -41,7 +41,7 @@ enum conn_state {
 	CONN_STATE_CLOSING,
 };
 
-struct conn {
+struct ctrl_conn {
 	uv_pipe_t pipe;
 	struct list node; /* in server->conns while not closing */
 	struct ctrl_server *server;
@@ -57,8 +57,8 @@ struct conn {
 };
 
 struct ctrl_request {
-	struct conn *conn;    /* NULL: the client is gone */
-	struct conn *closing; /* whose `left` we are */
+	struct ctrl_conn *conn;	   /* NULL: the client is gone */
+	struct ctrl_conn *closing; /* whose `left` we are */
 	uid_t uid;
 	bool may_change;
 	const struct ctrl_stream_events *events; /* NULL: no stream */
@@ -71,13 +71,13 @@ struct reply {
 	char *line;
 };
 
-static void dispatch(struct conn *conn);
+static void dispatch(struct ctrl_conn *conn);
 
 /* --- the end of a client --- */
 
 static void conn_close_cb(uv_handle_t *handle)
 {
-	struct conn *conn = handle->data;
+	struct ctrl_conn *conn = handle->data;
 	struct ctrl_server *s = conn->server;
 
 	if (conn->left) {
@@ -91,13 +91,13 @@ static void conn_close_cb(uv_handle_t *handle)
 	ctrl_server_drop_handle(s);
 }
 
-static void set_state(struct conn *conn, enum conn_state state)
+static void set_state(struct ctrl_conn *conn, enum conn_state state)
 {
 	assert(state > conn->state);
 	conn->state = state;
 }
 
-static void leave_request(struct conn *conn)
+static void leave_request(struct ctrl_conn *conn)
 {
 	struct ctrl_request *req = conn->request;
 
@@ -111,7 +111,7 @@ static void leave_request(struct conn *conn)
 	}
 }
 
-static void close_conn(struct conn *conn)
+static void close_conn(struct ctrl_conn *conn)
 {
 	if (conn->state == CONN_STATE_CLOSING)
 		return;
@@ -123,7 +123,7 @@ static void close_conn(struct conn *conn)
 }
 
 /* After the last reply has left, if nothing more can come. */
-static void close_if_done(struct conn *conn)
+static void close_if_done(struct ctrl_conn *conn)
 {
 	if (conn->request || conn->dispatching || conn->state == CONN_STATE_OPEN)
 		return;
@@ -141,12 +141,12 @@ static void wipe_line(char *line)
 	free(line);
 }
 
-static bool is_streaming(const struct conn *conn)
+static bool is_streaming(const struct ctrl_conn *conn)
 {
 	return conn->request && conn->request->events;
 }
 
-static void offer_room(struct conn *conn)
+static void offer_room(struct ctrl_conn *conn)
 {
 	struct ctrl_request *req = conn->request;
 
@@ -157,7 +157,7 @@ static void offer_room(struct conn *conn)
 static void reply_write_cb(uv_write_t *write, int status)
 {
 	struct reply *reply = container_of(write, struct reply, write);
-	struct conn *conn = write->handle->data;
+	struct ctrl_conn *conn = write->handle->data;
 
 	wipe_line(reply->line);
 	free(reply);
@@ -171,7 +171,7 @@ static void reply_write_cb(uv_write_t *write, int status)
 }
 
 /* Takes @line over. */
-static void send_line(struct conn *conn, char *line)
+static void send_line(struct ctrl_conn *conn, char *line)
 {
 	uv_stream_t *stream = (uv_stream_t *)&conn->pipe;
 	size_t n = strlen(line);
@@ -198,7 +198,7 @@ static void send_line(struct conn *conn, char *line)
 	}
 }
 
-static void send_error(struct conn *conn, const char *code, const char *text)
+static void send_error(struct ctrl_conn *conn, const char *code, const char *text)
 {
 	send_line(conn, ctrl_reply_format_error(code, text));
 }
@@ -206,7 +206,7 @@ static void send_error(struct conn *conn, const char *code, const char *text)
 /* The end of a request: its answer goes out and the next line gets its turn. */
 static void answer(struct ctrl_request *req, char *line)
 {
-	struct conn *conn = req->conn;
+	struct ctrl_conn *conn = req->conn;
 
 	if (req->closing)
 		req->closing->left = NULL;
@@ -242,7 +242,7 @@ void ctrl_reply_error(struct ctrl_request *req, const char *code, const char *fm
 /* --- the name --- */
 
 /* One message with both descriptors; a reader that waits for it has room for all of it. */
-static int send_with_name(const struct conn *conn, char *line)
+static int send_with_name(const struct ctrl_conn *conn, char *line)
 {
 	const struct ctrl_server *s = conn->server;
 	union {
@@ -273,7 +273,7 @@ static int send_with_name(const struct conn *conn, char *line)
 void ctrl_reply_name(struct ctrl_request *req, json_t *result)
 {
 	char *line = ctrl_reply_format_ok(result);
-	struct conn *conn = req->conn;
+	struct ctrl_conn *conn = req->conn;
 
 	json_decref(result);
 	assert(!req->events);
@@ -315,16 +315,38 @@ void ctrl_stream_send(struct ctrl_request *req, json_t *event)
 
 /* --- requests --- */
 
-void ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx), void *ctx)
+struct ctrl_conn *ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx), void *ctx)
 {
 	assert(req->conn && !req->conn->on_gone);
 	req->conn->on_gone = on_gone;
 	req->conn->bound = ctx;
+	return req->conn;
 }
 
 void *ctrl_request_bound(const struct ctrl_request *req)
 {
 	return req->conn ? req->conn->bound : NULL;
+}
+
+bool ctrl_conn_has_input(const struct ctrl_conn *conn)
+{
+	struct pollfd pfd = {.fd = -1, .events = POLLIN};
+
+	if (conn->state == CONN_STATE_CLOSING || !buf_is_empty(&conn->in) ||
+	    uv_fileno((const uv_handle_t *)&conn->pipe, &pfd.fd) < 0)
+		return true;
+	return poll(&pfd, 1, 0) > 0;
+}
+
+void ctrl_conn_dismiss(struct ctrl_conn *conn, const char *code, const char *text)
+{
+	if (conn->state >= CONN_STATE_LAST)
+		return;
+	uv_read_stop((uv_stream_t *)&conn->pipe);
+	set_state(conn, CONN_STATE_LAST);
+	buf_deinit(&conn->in);
+	send_error(conn, code, text);
+	close_if_done(conn);
 }
 
 uid_t ctrl_request_uid(const struct ctrl_request *req)
@@ -345,7 +367,7 @@ bool ctrl_request_may_change(const struct ctrl_request *req)
 	return req->may_change;
 }
 
-static void run_call(struct conn *conn, const struct ctrl_call *call)
+static void run_call(struct ctrl_conn *conn, const struct ctrl_call *call)
 {
 	const struct ctrl_command *command = find_command(conn->server, call->command);
 	struct ctrl_request *req = xnew(struct ctrl_request);
@@ -367,7 +389,7 @@ static void run_call(struct conn *conn, const struct ctrl_call *call)
 		command->run(conn->server->ctx, req, call->args);
 }
 
-static void run_line(struct conn *conn, const char *line, size_t n)
+static void run_line(struct ctrl_conn *conn, const char *line, size_t n)
 {
 	struct ctrl_error error;
 	struct ctrl_call call;
@@ -381,7 +403,7 @@ static void run_line(struct conn *conn, const char *line, size_t n)
 }
 
 /* Takes the next whole line out of the input, or returns NULL. */
-static char *take_line(struct conn *conn, size_t *np)
+static char *take_line(struct ctrl_conn *conn, size_t *np)
 {
 	const uint8_t *bytes = buf_peek(&conn->in);
 	const uint8_t *end = buf_len(&conn->in) ? memchr(bytes, '\n', buf_len(&conn->in)) : NULL;
@@ -395,7 +417,7 @@ static char *take_line(struct conn *conn, size_t *np)
 	return line;
 }
 
-static void refuse_too_large(struct conn *conn)
+static void refuse_too_large(struct ctrl_conn *conn)
 {
 	char text[64];
 
@@ -408,12 +430,12 @@ static void refuse_too_large(struct conn *conn)
 	send_error(conn, "too-large", text);
 }
 
-static bool wants_line(const struct conn *conn)
+static bool wants_line(const struct ctrl_conn *conn)
 {
 	return !conn->request && conn->state < CONN_STATE_LAST;
 }
 
-static void run_lines(struct conn *conn)
+static void run_lines(struct ctrl_conn *conn)
 {
 	char *line;
 	size_t n;
@@ -430,10 +452,10 @@ static void run_lines(struct conn *conn)
 	}
 }
 
-static void start_reading(struct conn *conn);
+static void start_reading(struct ctrl_conn *conn);
 
 /* Runs what is complete. Safe to call at any time: from a handler's answer it does nothing. */
-static void dispatch(struct conn *conn)
+static void dispatch(struct ctrl_conn *conn)
 {
 	if (conn->dispatching || conn->state == CONN_STATE_CLOSING)
 		return;
@@ -451,7 +473,7 @@ static void dispatch(struct conn *conn)
 /* Never more than the buffer's room, so that an append can't fail for its maximum. */
 static void conn_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	const struct conn *conn = handle->data;
+	const struct ctrl_conn *conn = handle->data;
 	size_t room = conn->in.max - buf_len(&conn->in);
 
 	(void)suggested;
@@ -459,7 +481,7 @@ static void conn_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 			   (unsigned int)(room < SCRATCH_LEN ? room : SCRATCH_LEN));
 }
 
-static void take_bytes(struct conn *conn, const char *bytes, size_t n)
+static void take_bytes(struct ctrl_conn *conn, const char *bytes, size_t n)
 {
 	conn->progress_ms = uv_now(conn->pipe.loop);
 	if (buf_append(&conn->in, bytes, n) < 0) {
@@ -472,7 +494,7 @@ static void take_bytes(struct conn *conn, const char *bytes, size_t n)
 }
 
 /* Both ways, not only its sending half: who follows a stream has nothing more to say. */
-static bool has_left(const struct conn *conn)
+static bool has_left(const struct ctrl_conn *conn)
 {
 	struct pollfd pfd = {.fd = -1};
 
@@ -481,7 +503,7 @@ static bool has_left(const struct conn *conn)
 	return poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
-static void take_end(struct conn *conn)
+static void take_end(struct ctrl_conn *conn)
 {
 	uv_read_stop((uv_stream_t *)&conn->pipe);
 	set_state(conn, CONN_STATE_ENDED);
@@ -493,7 +515,7 @@ static void take_end(struct conn *conn)
 
 static void conn_read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-	struct conn *conn = stream->data;
+	struct ctrl_conn *conn = stream->data;
 
 	if (n > 0)
 		take_bytes(conn, buf->base, (size_t)n);
@@ -503,7 +525,7 @@ static void conn_read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		close_conn(conn);
 }
 
-static void start_reading(struct conn *conn)
+static void start_reading(struct ctrl_conn *conn)
 {
 	int r;
 
@@ -531,9 +553,9 @@ static int read_uid(const uv_pipe_t *pipe, uid_t *uidp)
 	return 0;
 }
 
-static struct conn *add_conn(struct ctrl_server *s)
+static struct ctrl_conn *add_conn(struct ctrl_server *s)
 {
-	struct conn *conn = xnew(struct conn);
+	struct ctrl_conn *conn = xnew(struct ctrl_conn);
 
 	conn->server = s;
 	buf_init(&conn->in, CTRL_REQUEST_MAX + 1);
@@ -548,7 +570,7 @@ static struct conn *add_conn(struct ctrl_server *s)
 
 void ctrl_conn_accept(struct ctrl_server *s)
 {
-	struct conn *conn = add_conn(s);
+	struct ctrl_conn *conn = add_conn(s);
 
 	if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&conn->pipe) < 0 ||
 	    read_uid(&conn->pipe, &conn->uid) < 0) {
@@ -564,10 +586,10 @@ void ctrl_conn_accept(struct ctrl_server *s)
 
 void ctrl_conn_close(struct list *node)
 {
-	close_conn(list_entry(node, struct conn, node));
+	close_conn(list_entry(node, struct ctrl_conn, node));
 }
 
-static void sweep_stream(struct conn *conn, uint64_t now_ms)
+static void sweep_stream(struct ctrl_conn *conn, uint64_t now_ms)
 {
 	bool owed = uv_stream_get_write_queue_size((uv_stream_t *)&conn->pipe) > 0;
 
@@ -581,7 +603,7 @@ static void sweep_stream(struct conn *conn, uint64_t now_ms)
 
 void ctrl_conn_sweep(struct list *node, uint64_t now_ms)
 {
-	struct conn *conn = list_entry(node, struct conn, node);
+	struct ctrl_conn *conn = list_entry(node, struct ctrl_conn, node);
 
 	if (is_streaming(conn))
 		sweep_stream(conn, now_ms);

@@ -35,6 +35,7 @@
 #define CTRL_IDLE_MS	      60000
 #define CTRL_STREAM_QUEUE_MAX (64 * 1024) /* bytes that wait: no room */
 
+struct ctrl_conn;
 struct ctrl_request;
 struct ctrl_server;
 struct ctrl_socket;
@@ -94,11 +95,20 @@ bool ctrl_request_may_change(const struct ctrl_request *req);
 
 /*
  * Several requests of one client belong together: from here on it isn't dropped for being idle,
- * and @on_gone runs once when it has left, never from within a handler.
+ * and @on_gone runs once when it has left, never from within a handler. The client is returned, and
+ * valid until @on_gone has run.
  */
-void ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx), void *ctx);
+struct ctrl_conn *ctrl_request_bind(struct ctrl_request *req, void (*on_gone)(void *ctx),
+				    void *ctx);
 /* The @ctx that an earlier request of the same client was bound to, or NULL. */
 void *ctrl_request_bound(const struct ctrl_request *req);
+/* The client has sent something, or left, and it was not read yet. */
+bool ctrl_conn_has_input(const struct ctrl_conn *conn);
+/*
+ * Unasked: tells the client why it is served no more, reads nothing further of it, and closes
+ * when that is sent.
+ */
+void ctrl_conn_dismiss(struct ctrl_conn *conn, const char *code, const char *text);
 
 /* Never called from within a call about the same request. */
 struct ctrl_stream_events {

@@ -2,6 +2,7 @@
 #include "ctrl/ctrl_talk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -144,6 +145,13 @@ int ctrl_talk_ask(struct ctrl_talk *t, const char *command, json_t *args)
 	if (send(t->fd, line, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
 		return errno ? -errno : -EAGAIN;
 	return 0;
+}
+
+bool ctrl_talk_has_input(const struct ctrl_talk *t)
+{
+	struct pollfd pfd = {.fd = t ? t->fd : -1, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) > 0;
 }
 
 int ctrl_talk_uid(const struct ctrl_talk *t, uid_t *uidp)

@@ -8,6 +8,7 @@
  * time. Time limits are the caller's: it frees the talk when it has waited long enough.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -44,5 +45,7 @@ NODISCARD int ctrl_talk_new(struct ctrl_talk **tp, uv_loop_t *uv, const char *pa
 NODISCARD int ctrl_talk_uid(const struct ctrl_talk *t, uid_t *uidp);
 /* @args is borrowed, may be NULL. 0, or -errno: the daemon doesn't take it. */
 NODISCARD int ctrl_talk_ask(struct ctrl_talk *t, const char *command, struct json_t *args);
+/* It has answered, or ended, and neither was reported yet. NULL: no. */
+bool ctrl_talk_has_input(const struct ctrl_talk *t);
 /* The loop must turn for its handle. NULL is fine. */
 struct ctrl_talk *ctrl_talk_free(struct ctrl_talk *t);

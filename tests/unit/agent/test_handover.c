@@ -84,22 +84,45 @@ static void test_gone(void **state)
 	assert_int_equal(handover_confirm(&h, second), HANDOVER_E_ORDER);
 }
 
-/* A process that hangs with a claim blocks nobody for ever; one that has the name does. */
-static void test_old_claim_gives_way(void **state)
+/* A process that hangs blocks nobody for ever, whatever it has got. */
+static void expect_end_of_claim(bool handed)
 {
 	struct handover h = {0};
 	uint64_t first, second;
+	bool had_name = !handed;
 
-	(void)state;
+	assert_true(handover_deadline_ms(&h) == UINT64_MAX);
+	assert_false(handover_expire(&h, UINT64_MAX - 1, &had_name));
 	assert_int_equal(handover_claim(&h, 7, 1000, &first), 0);
+	if (handed)
+		assert_int_equal(handover_take(&h, first), 0);
+	assert_int_equal(handover_deadline_ms(&h), 1000 + HANDOVER_CLAIM_MS);
+	assert_false(handover_expire(&h, 1000 + HANDOVER_CLAIM_MS - 1, &had_name));
 	assert_int_equal(handover_claim(&h, 8, 1000 + HANDOVER_CLAIM_MS - 1, &second),
 			 HANDOVER_E_TAKEN);
-	assert_int_equal(handover_claim(&h, 8, 1000 + HANDOVER_CLAIM_MS, &second), 0);
-	assert_int_equal(handover_pid(&h), 8);
+	assert_true(handover_expire(&h, 1000 + HANDOVER_CLAIM_MS, &had_name));
+	assert_int_equal(had_name, handed);
+	assert_int_equal(h.state, HANDOVER_STATE_FREE);
+	assert_int_equal(handover_pid(&h), 0);
+	assert_true(handover_deadline_ms(&h) == UINT64_MAX);
+	/* It wakes up. */
 	assert_int_equal(handover_take(&h, first), HANDOVER_E_ORDER);
+	assert_int_equal(handover_confirm(&h, first), HANDOVER_E_ORDER);
+	assert_int_equal(handover_claim(&h, 8, 1000 + HANDOVER_CLAIM_MS, &second), 0);
+	assert_int_equal(handover_confirm(&h, first), HANDOVER_E_ORDER);
+	assert_false(handover_gone(&h, first));
+	assert_int_equal(handover_pid(&h), 8);
 	assert_int_equal(handover_take(&h, second), 0);
-	assert_int_equal(handover_claim(&h, 9, UINT64_MAX - HANDOVER_CLAIM_MS, &first),
-			 HANDOVER_E_TAKEN);
+	assert_int_equal(handover_confirm(&h, second), 0);
+	assert_true(handover_deadline_ms(&h) == UINT64_MAX);
+	assert_false(handover_expire(&h, UINT64_MAX - 1, &had_name));
+}
+
+static void test_old_claim_ends(void **state)
+{
+	(void)state;
+	expect_end_of_claim(false);
+	expect_end_of_claim(true);
 	/* What a new agent waits for is well below it. */
 	assert_true(TAKEOVER_JOIN_MS + 2 * TAKEOVER_ANSWER_MS < HANDOVER_CLAIM_MS);
 }
@@ -117,7 +140,7 @@ static struct sim {
 	uint64_t now_ms;
 	struct handover h;
 	struct takeover t;
-	bool old_lives, old_runs, new_lives, is_ready;
+	bool old_lives, old_runs, new_lives, new_runs, is_ready;
 	bool has_name; /* the new one */
 	bool old_knows_end;
 	uint64_t claim;
@@ -150,6 +173,11 @@ static int sim_adopt(void *ctx UNUSED)
 	return 0;
 }
 
+static bool sim_has_answer(void *ctx UNUSED)
+{
+	return sim.n_taken < sim.n_answers;
+}
+
 static int sim_seize(void *ctx UNUSED)
 {
 	if (sim.old_lives || dice_percent(sim.dice, 30))
@@ -175,6 +203,7 @@ static const struct takeover_ops sim_ops = {
 	.ask = sim_ask,
 	.join = sim_join,
 	.missing = sim_missing,
+	.has_answer = sim_has_answer,
 	.adopt = sim_adopt,
 	.seize = sim_seize,
 	.in_charge = sim_in_charge,
@@ -214,9 +243,20 @@ static void old_reads(void)
 	}
 }
 
+/* A claim that is too old: it is told so, if it has said nothing that is still to be read. */
+static void old_expires(void)
+{
+	bool had_name;
+
+	if (!sim.old_lives || !sim.old_runs || sim.n_heard < sim.n_questions || sim.old_knows_end)
+		return;
+	if (handover_expire(&sim.h, sim.now_ms, &had_name))
+		sim.answers[sim.n_answers++] = ANSWER_NO;
+}
+
 static void new_reads(void)
 {
-	if (!new_listens() || sim.n_taken == sim.n_answers)
+	if (!new_listens() || !sim.new_runs || sim.n_taken == sim.n_answers)
 		return;
 	switch (sim.answers[sim.n_taken++]) {
 	case ANSWER_YES:
@@ -270,9 +310,14 @@ static void step(void)
 		sim.new_lives = false;
 	else if (what < 78)
 		sim.old_runs = !sim.old_runs;
+	else if (what < 82)
+		sim.new_runs = !sim.new_runs;
+	else if (what < 84)
+		sim.now_ms += HANDOVER_CLAIM_MS;
 	else
 		sim.now_ms += dice_size(sim.dice, TAKEOVER_JOIN_MS);
-	if (sim.new_lives)
+	old_expires();
+	if (sim.new_lives && sim.new_runs)
 		takeover_settle(&sim.t, sim.now_ms);
 	check();
 }
@@ -280,11 +325,12 @@ static void step(void)
 /* Everybody reads what there is, and time passes. */
 static void come_to_rest(void)
 {
-	sim.old_runs = true;
+	sim.old_runs = sim.new_runs = true;
 	for (unsigned int i = 0; i < STEPS_MAX; i++) {
 		old_reads();
 		new_reads();
 		sim.now_ms += TAKEOVER_JOIN_MS / 4;
+		old_expires();
 		if (sim.new_lives)
 			takeover_settle(&sim.t, sim.now_ms);
 		check();
@@ -303,7 +349,7 @@ static void play(struct dice *dice)
 	memset(&sim, 0, sizeof(sim));
 	sim.dice = dice;
 	sim.now_ms = 1 + dice_u32(dice);
-	sim.old_lives = sim.old_runs = sim.new_lives = true;
+	sim.old_lives = sim.old_runs = sim.new_lives = sim.new_runs = true;
 	n_steps = dice_below(dice, STEPS_MAX);
 	takeover_init(&sim.t, &sim_ops, &sim);
 	takeover_start(&sim.t, sim.now_ms);
@@ -324,7 +370,7 @@ int main(void)
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_old_claim_gives_way),
+		cmocka_unit_test(test_old_claim_ends),
 		cmocka_unit_test(test_somebody_is_in_charge_in_every_schedule),
 	};
 

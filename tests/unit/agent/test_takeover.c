@@ -21,6 +21,7 @@ struct world {
 	struct takeover t;
 	uint64_t now_ms;
 	const char *missing;
+	bool unread;
 	int adopt_result, seize_result;
 	unsigned int n_asked[TAKEOVER_STEP_CONFIRM + 1];
 	unsigned int n_joins, n_adopts, n_seizes, n_charges, n_fails;
@@ -41,6 +42,11 @@ static void world_join(void *ctx)
 static const char *world_missing(void *ctx)
 {
 	return ((struct world *)ctx)->missing;
+}
+
+static bool world_has_answer(void *ctx)
+{
+	return ((struct world *)ctx)->unread;
 }
 
 static int world_adopt(void *ctx)
@@ -80,6 +86,7 @@ static const struct takeover_ops ops = {
 	.ask = world_ask,
 	.join = world_join,
 	.missing = world_missing,
+	.has_answer = world_has_answer,
 	.adopt = world_adopt,
 	.seize = world_seize,
 	.in_charge = world_in_charge,
@@ -215,6 +222,24 @@ static void test_silence(void **state)
 			expect_done(&w, rows[i].text);
 		else
 			expect_failure(&w, rows[i].exit_code, rows[i].text);
+	}
+}
+
+/* We were stopped for longer than we wait: what it has said meanwhile counts. */
+static void test_what_was_said_is_no_silence(void **state)
+{
+	static const enum takeover_state asked[] = {TAKEOVER_STATE_CLAIMING, TAKEOVER_STATE_TAKING,
+						    TAKEOVER_STATE_CONFIRMING};
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+		begin(&w, asked[i]);
+		w.unread = true;
+		pass(&w, 1000000);
+		assert_int_equal(w.t.state, asked[i]);
+		takeover_on_refused(&w.t, "unavailable", "too late");
+		expect_failure(&w, 75, "too late");
 	}
 }
 
@@ -354,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_all_goes_well),
 		cmocka_unit_test(test_nothing_to_take_over),
 		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_what_was_said_is_no_silence),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_death),
 		cmocka_unit_test(test_the_name_is_not_free),

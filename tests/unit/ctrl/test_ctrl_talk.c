@@ -39,7 +39,8 @@ struct world {
 	int64_t number; /* of the last answer */
 	char code[32];	/* of the last refusal */
 	int fds[CTRL_TALK_FDS];
-	unsigned int n_gone; /* clients that were bound */
+	struct ctrl_conn *bound; /* the client, if one is */
+	unsigned int n_gone;	 /* clients that were bound */
 	bool free_on_answer;
 	char folder[64];
 	char path[80];
@@ -55,7 +56,9 @@ static void client_gone(void *ctx)
 
 static void run_bind(void *ctx, struct ctrl_request *req, const json_t *args UNUSED)
 {
-	ctrl_request_bind(req, client_gone, ctx);
+	struct world *w = ctx;
+
+	w->bound = ctrl_request_bind(req, client_gone, ctx);
 	ctrl_reply_ok(req, NULL);
 }
 
@@ -286,6 +289,41 @@ static void test_bound_client(void **state)
 	turn_until(w, &w->n_gone, 1);
 }
 
+/* It learns why, then the connection ends; what it has said too late is not read. */
+static void test_dismissed_client(void **state)
+{
+	struct world *w = *state;
+
+	talk_to(w);
+	ask(w, "bind", 0);
+	assert_false(ctrl_conn_has_input(w->bound));
+	assert_false(ctrl_talk_has_input(w->talk));
+	ctrl_conn_dismiss(w->bound, "unavailable", "too late");
+	ctrl_conn_dismiss(w->bound, "unavailable", "once is enough");
+	assert_true(ctrl_talk_has_input(w->talk));
+	assert_int_not_equal(ctrl_talk_ask(w->talk, "bound", NULL), 0);
+	turn_until(w, &w->n_refusals, 1);
+	assert_string_equal(w->code, "unavailable");
+	turn_until(w, &w->n_ends, 1);
+	turn_until(w, &w->n_gone, 1);
+	assert_int_equal(w->n_refusals, 1);
+	assert_int_equal(w->n_answers, 1);
+}
+
+/* What waits to be read is known of. */
+static void test_bound_client_has_input(void **state)
+{
+	struct world *w = *state;
+
+	talk_to(w);
+	ask(w, "bind", 0);
+	assert_int_equal(ctrl_talk_ask(w->talk, "bound", NULL), 0);
+	assert_true(ctrl_conn_has_input(w->bound));
+	turn_until(w, &w->n_answers, 2);
+	assert_false(ctrl_conn_has_input(w->bound));
+	assert_false(ctrl_talk_has_input(NULL));
+}
+
 static void test_idle_client_goes(void **state)
 {
 	struct world *w = *state;
@@ -389,6 +427,7 @@ int main(void)
 		WORLD_TEST(test_one_after_the_other), WORLD_TEST(test_free_from_the_answer),
 		WORLD_TEST(test_the_daemon_closes),   WORLD_TEST(test_nobody_there),
 		WORLD_TEST(test_no_answers),	      WORLD_TEST(test_bound_client),
+		WORLD_TEST(test_dismissed_client),    WORLD_TEST(test_bound_client_has_input),
 		WORLD_TEST(test_idle_client_goes),    WORLD_TEST(test_name_changes_hands),
 		WORLD_TEST(test_name_is_let_go),      WORLD_TEST(test_not_a_name),
 	};
