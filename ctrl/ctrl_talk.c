@@ -139,12 +139,14 @@ int ctrl_talk_ask(struct ctrl_talk *t, const char *command, json_t *args)
 {
 	CLEANUP(free) char *line = ctrl_call_format(command, args);
 	size_t n = line ? strlen(line) : 0;
+	ssize_t sent;
 
 	if (!line)
 		return -EINVAL;
-	if (send(t->fd, line, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
-		return errno ? -errno : -EAGAIN;
-	return 0;
+	sent = send(t->fd, line, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0)
+		return -errno;
+	return (size_t)sent == n ? 0 : -EAGAIN;
 }
 
 bool ctrl_talk_has_input(const struct ctrl_talk *t)

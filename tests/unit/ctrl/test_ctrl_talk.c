@@ -289,6 +289,24 @@ static void test_bound_client(void **state)
 	turn_until(w, &w->n_gone, 1);
 }
 
+/* Nobody reads: a line that goes only in part fails by itself, not by an old errno. */
+static void test_a_daemon_that_reads_nothing(void **state)
+{
+	struct world *w = *state;
+	char *text = malloc(1 << 20);
+	json_t *args;
+
+	assert_non_null(text);
+	memset(text, 'x', (1 << 20) - 1);
+	text[(1 << 20) - 1] = '\0';
+	args = json_pack("{s:s}", "text", text);
+	talk_to(w);
+	errno = EPERM;
+	assert_int_equal(ctrl_talk_ask(w->talk, "echo", args), -EAGAIN);
+	json_decref(args);
+	free(text);
+}
+
 /* It learns why, then the connection ends; what it has said too late is not read. */
 static void test_dismissed_client(void **state)
 {
@@ -428,8 +446,9 @@ int main(void)
 		WORLD_TEST(test_the_daemon_closes),   WORLD_TEST(test_nobody_there),
 		WORLD_TEST(test_no_answers),	      WORLD_TEST(test_bound_client),
 		WORLD_TEST(test_dismissed_client),    WORLD_TEST(test_bound_client_has_input),
-		WORLD_TEST(test_idle_client_goes),    WORLD_TEST(test_name_changes_hands),
-		WORLD_TEST(test_name_is_let_go),      WORLD_TEST(test_not_a_name),
+		WORLD_TEST(test_idle_client_goes),    WORLD_TEST(test_a_daemon_that_reads_nothing),
+		WORLD_TEST(test_name_changes_hands),  WORLD_TEST(test_name_is_let_go),
+		WORLD_TEST(test_not_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
