@@ -5,6 +5,7 @@
  * edge_link reports into the machine's events.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/supervisor_private.h"
@@ -216,6 +217,12 @@ static const struct edge_link_events link_events = {
 
 /* ---- what the machine orders ---- */
 
+/* What we lack ourselves, whatever the address. */
+static bool is_shortage(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+}
+
 static int dial(void *ctx, uint32_t id, bool other)
 {
 	struct slot *slot = ctx;
@@ -233,6 +240,9 @@ static int dial(void *ctx, uint32_t id, bool other)
 	opt.connect_ms = edge_pool_connect_ms(&s->pool, (size_t)at, now_of(slot));
 	r = edge_link_dial(&el, &opt, &s->pool.addrs[at], id, &link_events, slot);
 	if (r < 0) {
+		/* A family that this host doesn't have, say: others may do. */
+		if (!is_shortage(r))
+			supervisor_address_failed(s, &slot->edge);
 		edge_pool_release(&s->pool, &slot->edge);
 		return r;
 	}

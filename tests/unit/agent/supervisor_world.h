@@ -105,6 +105,7 @@ static struct sim {
 	struct io_loop io;
 	struct agent agent;
 	struct settings settings;
+	int v6_error; /* of each dial over IPv6, at once; 0: none */
 	bool behaves; /* no new fault comes from below */
 	bool stopping;
 	uint64_t stopped_by_ms; /* when it is to have stopped */
@@ -276,6 +277,8 @@ int edge_link_dial(struct edge_link **elp, const struct edge_link_options *opt,
 	sim.last_ids[slot->index] = id;
 	if (!sim.behaves && dice_percent(sim.dice, 10))
 		return -ENETUNREACH;
+	if (address->ep.ip.family == AF_INET6 && sim.v6_error)
+		return sim.v6_error;
 	el = xnew(struct edge_link);
 	list_init(&el->node);
 	list_init(&el->of_world);

@@ -5,6 +5,8 @@
  * answers but never gets a connection registered. Clock and links are simulated.
  */
 
+#include <errno.h>
+
 #include "supervisor_world.h"
 
 #define S	  sim.agent.supervisor
@@ -127,7 +129,7 @@ static void give_addresses(const struct edge_address *addrs, size_t n)
 	turn();
 }
 
-static void begin(struct dice *dice, const struct edge_address *addrs, size_t n)
+static void begin_with(struct dice *dice, const struct edge_address *addrs, size_t n, int v6_error)
 {
 	struct supervisor_options opt = {
 		.link = {.loop = &sim.io},
@@ -140,6 +142,7 @@ static void begin(struct dice *dice, const struct edge_address *addrs, size_t n)
 	memset(&sim, 0, sizeof(sim));
 	sim.dice = dice;
 	sim.behaves = true;
+	sim.v6_error = v6_error;
 	sim.now_ms = 1000000;
 	list_init(&sim.links);
 	list_init(&sim.io.tasks);
@@ -147,6 +150,11 @@ static void begin(struct dice *dice, const struct edge_address *addrs, size_t n)
 	supervisor_start(S);
 	turn();
 	give_addresses(addrs, n);
+}
+
+static void begin(struct dice *dice, const struct edge_address *addrs, size_t n)
+{
+	begin_with(dice, addrs, n, 0);
 }
 
 static void end(void)
@@ -335,6 +343,53 @@ static void a_family_that_is_swallowed_is_given_up(void **state UNUSED)
 	end();
 }
 
+/* No link can even be begun on it: the other one has all connections after the next try. */
+static void a_family_that_this_host_lacks_is_given_up(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, true), address_of(1, true),
+				       address_of(2, false), address_of(3, false)};
+	struct dice dice = {0};
+
+	begin_with(&dice, addrs, ARRAY_SIZE(addrs), -EAFNOSUPPORT);
+	for (unsigned int i = 0; i < TURNS_MAX && supervisor_n_registered(S) < N_UPLINKS; i++) {
+		answer_all(STEP_DIALLING, 2);
+		answer_all(STEP_DIALLING, 3);
+		if (supervisor_n_registered(S) < N_UPLINKS)
+			pass();
+	}
+	assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+	assert_true(S->pool.failed_ms[0] > 0 || S->pool.failed_ms[1] > 0);
+	assert_false(sim.discovery.running);
+	end();
+}
+
+/* Only such addresses: they are asked for again. */
+static void all_of_a_family_that_this_host_lacks(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, true), address_of(1, true)};
+	struct dice dice = {0};
+
+	begin_with(&dice, addrs, ARRAY_SIZE(addrs), -EAFNOSUPPORT);
+	for (unsigned int i = 0; i < TURNS_MAX && !sim.discovery.running; i++)
+		pass();
+	assert_true(sim.discovery.running);
+	end();
+}
+
+/* No descriptor is left: that is held against no address. */
+static void a_shortage_is_no_address_s_fault(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, true), address_of(1, true)};
+	struct dice dice = {0};
+
+	begin_with(&dice, addrs, ARRAY_SIZE(addrs), -EMFILE);
+	for (unsigned int i = 0; i < TURNS_MAX; i++)
+		pass();
+	assert_true(S->pool.failed_ms[0] == 0 && S->pool.failed_ms[1] == 0);
+	assert_false(sim.discovery.running);
+	end();
+}
+
 /* The host slept while all connections waited for their next try: each makes one, now. */
 static void after_a_jump_of_the_clock_each_dials_once(void **state UNUSED)
 {
@@ -375,6 +430,9 @@ int main(void)
 		cmocka_unit_test(all_without_control_stream),
 		cmocka_unit_test(all_without_return),
 		cmocka_unit_test(a_family_that_is_swallowed_is_given_up),
+		cmocka_unit_test(a_family_that_this_host_lacks_is_given_up),
+		cmocka_unit_test(all_of_a_family_that_this_host_lacks),
+		cmocka_unit_test(a_shortage_is_no_address_s_fault),
 		cmocka_unit_test(after_a_jump_of_the_clock_each_dials_once),
 	};
 
