@@ -275,8 +275,13 @@ static bool is_nobodys(const struct ip_addr *ip)
 static void note_nobodys(struct findings *f, const struct lookup *l, const struct ip_addr *ip)
 {
 	char text[IP_TEXT_MAX + 64], address[IP_TEXT_MAX];
+	struct ip_addr literal;
 
 	f->n_nobodys++;
+	if (ip_parse(l->name, &literal) == 0) {
+		add_text(f, l->name, "no server can be reached at this address");
+		return;
+	}
 	snprintf(text, sizeof(text), "the name server says %s, which is no edge's address",
 		 ip_format(ip, address));
 	add_text(f, l->name, text);

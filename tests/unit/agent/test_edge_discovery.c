@@ -231,7 +231,11 @@ static void test_lies(void **state)
 	assert_non_null(strstr(f->text, "says ::,"));
 	assert_int_equal(discover(f, "", "half-blocked.test:1"), 0);
 	assert_string_equal(f->shown, "127.0.0.41:1=half-blocked.test");
+	/* The file says these; no name server was asked. */
 	assert_int_equal(discover(f, "", "0.0.0.0:1"), -EADDRNOTAVAIL);
+	assert_string_equal(f->text, "0.0.0.0: no server can be reached at this address");
+	assert_int_equal(discover(f, "", "[ff02::1]:1"), -EADDRNOTAVAIL);
+	assert_string_equal(f->text, "ff02::1: no server can be reached at this address");
 }
 
 static void test_failures(void **state)
