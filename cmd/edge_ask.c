@@ -176,17 +176,29 @@ static int name_length(const char *usage)
 	return (int)n;
 }
 
+/* One line each. */
+static void complain(const char *usage, const char *text)
+{
+	char line[CELL_MAX], safe[CELL_MAX];
+	size_t n;
+
+	for (; *text; text += n + (text[n] == '\n')) {
+		n = strcspn(text, "\n");
+		snprintf(line, sizeof(line), "%.*s", (int)n, text);
+		fprintf(stderr, "%.*s: %s\n", name_length(usage), usage,
+			render_escape(line, safe, sizeof(safe)));
+	}
+}
+
 int edge_request_send(const struct edge_request *request, struct json_t **resultp)
 {
 	const struct edge_question *q = request->question;
 	struct ctrl_error error;
-	char safe[CELL_MAX];
 
 	if (ctrl_call(socket_of(request), q->command, request->args, TIMEOUT_MS, resultp, &error) ==
 	    0)
 		return 0;
-	fprintf(stderr, "%.*s: %s\n", name_length(q->usage), q->usage,
-		render_escape(error.text, safe, sizeof(safe)));
+	complain(q->usage, error.text);
 	return EXIT_FAILURE;
 }
 

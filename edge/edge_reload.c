@@ -144,6 +144,17 @@ static json_t *swap(struct edge *e, struct edge_settings *new, struct access_log
 	return json_pack("{s:o, s:o}", "changed", changed, "warnings", list_warnings(diag));
 }
 
+/* One line each, without the last one's end. */
+static void format_findings(const struct diag *diag, char why[EDGE_RELOAD_WHY_MAX])
+{
+	size_t n;
+
+	diag_format(diag, why, EDGE_RELOAD_WHY_MAX);
+	n = strlen(why);
+	if (n > 0 && why[n - 1] == '\n')
+		why[n - 1] = '\0';
+}
+
 int edge_reload(struct edge *e, json_t **resultp, char *why)
 {
 	struct edge_settings *new;
@@ -160,7 +171,7 @@ int edge_reload(struct edge *e, json_t **resultp, char *why)
 	diag_init(&diag, e->source->config_path);
 	r = load(e, &new, &log, &diag);
 	if (r < 0) {
-		diag_format(&diag, why, EDGE_RELOAD_WHY_MAX);
+		format_findings(&diag, why);
 		log_error("config not reloaded: the old one stays in force",
 			  log_text("reason", why));
 	} else {

@@ -56,7 +56,12 @@ class ReloadTest(Case):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         for word in words:
             self.assertIn(word, done.stderr)
-        self.assertIn("config not reloaded", self.edge.log())
+        for line in done.stderr.splitlines():
+            self.assertRegex(line, r"^adit-edge reload: \S")
+        self.assertNotIn(r"\x0a", done.stderr)
+        refusals = [line for line in self.edge.log().splitlines() if "config not reloaded" in line]
+        self.assertTrue(refusals)
+        self.assertNotRegex(refusals[-1], r"(\\n|\\x0a)\W*$")
         self.assertTrue(self.edge.running())
 
     def serial(self):
@@ -129,6 +134,8 @@ class ReloadTest(Case):
         self.run_edge("loglevel: debug\n")
         for settings, words in (("drain-timeout: long\n", ["edge.yml:4", "drain-timeout"]),
                                 ("drian-timeout: 1s\n", ["drian-timeout", "drain-timeout"]),
+                                ("drian-timeout: 1s\ndrain-timeout: long\n",
+                                 ["edge.yml:4", "edge.yml:5"]),
                                 ("nonsense: [\n", ["edge.yml"])):
             with self.subTest(settings):
                 self.configure(settings)
