@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "base/log.h"
+
 #define BIT(state) (1u << HANDOVER_STATE_##state)
 
 /* Each state's successors. */
@@ -13,10 +15,19 @@ static const unsigned int successors[HANDOVER_STATE_N] = {
 	[HANDOVER_STATE_GIVEN] = 0,
 };
 
+static const char *const state_names[HANDOVER_STATE_N] = {
+	[HANDOVER_STATE_FREE] = "free",
+	[HANDOVER_STATE_CLAIMED] = "claimed",
+	[HANDOVER_STATE_HANDED] = "handed",
+	[HANDOVER_STATE_GIVEN] = "given",
+};
+
 /* The only writer of h->state. */
 static void set_state(struct handover *h, enum handover_state to)
 {
 	assert(successors[h->state] & (1u << to));
+	log_debug("handover state", log_text("from", state_names[h->state]),
+		  log_text("to", state_names[to]), log_int("claim", (int64_t)h->last_claim));
 	h->state = to;
 	if (to == HANDOVER_STATE_FREE)
 		h->claim = 0;
@@ -26,8 +37,8 @@ int handover_claim(struct handover *h, int64_t pid, uint64_t now_ms, uint64_t *c
 {
 	if (h->state != HANDOVER_STATE_FREE)
 		return HANDOVER_E_TAKEN;
-	set_state(h, HANDOVER_STATE_CLAIMED);
 	h->claim = ++h->last_claim;
+	set_state(h, HANDOVER_STATE_CLAIMED);
 	h->since_ms = now_ms;
 	h->pid = pid;
 	*claimp = h->claim;

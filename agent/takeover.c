@@ -7,17 +7,18 @@
 
 #include "agent/agent.h"
 #include "base/compiler.h"
+#include "base/log.h"
 
 #define BIT(state) (1u << TAKEOVER_STATE_##state)
 
-/* Each state's successors. */
+/* Each state's successors. SEIZING follows itself: another try. */
 static const unsigned int successors[TAKEOVER_STATE_N] = {
 	[TAKEOVER_STATE_IDLE] = BIT(CLAIMING),
 	[TAKEOVER_STATE_CLAIMING] = BIT(JOINING) | BIT(SEIZING) | BIT(FAILED),
 	[TAKEOVER_STATE_JOINING] = BIT(TAKING) | BIT(SEIZING) | BIT(FAILED),
 	[TAKEOVER_STATE_TAKING] = BIT(CONFIRMING) | BIT(SEIZING) | BIT(FAILED),
 	[TAKEOVER_STATE_CONFIRMING] = BIT(DONE) | BIT(FAILED),
-	[TAKEOVER_STATE_SEIZING] = BIT(DONE) | BIT(FAILED),
+	[TAKEOVER_STATE_SEIZING] = BIT(SEIZING) | BIT(DONE) | BIT(FAILED),
 	[TAKEOVER_STATE_DONE] = 0,
 	[TAKEOVER_STATE_FAILED] = 0,
 };
@@ -43,10 +44,13 @@ void takeover_init(struct takeover *t, const struct takeover_ops *ops, void *ctx
 	*t = (struct takeover){.ops = ops, .ctx = ctx, .deadline_ms = UINT64_MAX};
 }
 
-/* The only writer of t->state. */
+/* The only writer of t->state and its deadline. */
 static void set_state(struct takeover *t, enum takeover_state to, uint64_t deadline_ms)
 {
 	assert(successors[t->state] & (1u << to));
+	if (to != t->state)
+		log_debug("takeover state", log_text("from", state_names[t->state]),
+			  log_text("to", state_names[to]));
 	t->state = to;
 	t->deadline_ms = deadline_ms;
 }
@@ -96,7 +100,7 @@ static void try_to_seize(struct takeover *t, uint64_t now_ms)
 	} else if (now_ms >= t->seize_end_ms) {
 		fail(t, AGENT_EXIT_RUNNING, "another agent is running");
 	} else {
-		t->deadline_ms = now_ms + TAKEOVER_SEIZE_STEP_MS;
+		set_state(t, TAKEOVER_STATE_SEIZING, now_ms + TAKEOVER_SEIZE_STEP_MS);
 	}
 }
 

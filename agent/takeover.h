@@ -49,7 +49,10 @@ enum takeover_seized {
 	TAKEOVER_E_HELD = 1, /* somebody holds the name */
 };
 
-/* All members must be set. None may call back into the machine, except join. */
+/*
+ * All members must be set. None may call back into the machine, but for join, and for fail and
+ * in_charge, which come last: the state is final by then, and whatever is called is ignored.
+ */
 struct takeover_ops {
 	/* Asks the old agent. If it doesn't read, its silence or its end will tell. */
 	void (*ask)(void *ctx, enum takeover_step step);
