@@ -91,6 +91,22 @@ static int fail(const char *what)
 	return AGENT_EXIT_FAILED;
 }
 
+/* A pipe or a socket must not get the number of a closed one: it would be read, or written to. */
+static int open_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return fail("/dev/null");
+		if (fd <= STDERR_FILENO)
+			fcntl(fd, F_SETFD, 0);
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
 /*
  * The agent's parent is gone before it begins: then it is a child of systemd, which watches its
  * main processes best if they are. A session of its own keeps it from ending with a terminal.
@@ -101,7 +117,8 @@ static int run_grandchild(struct agent_options *opt, int fd)
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return fail("/dev/null");
-	close(null);
+	if (null != STDIN_FILENO)
+		close(null);
 	opt->starter_fd = fd;
 	return agent_run(opt);
 }
@@ -138,6 +155,8 @@ static int run_in_background(struct agent_options *opt)
 	int fds[2];
 	pid_t pid;
 
+	if (open_standard_fds() != 0)
+		return AGENT_EXIT_FAILED;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return fail("no pipe");
 	pid = fork();

@@ -229,6 +229,28 @@ class HandOverTest(ReplaceCase):
         alone = adit.run([adit.binary("adit"), "run", "--background"])
         self.assertEqual(alone.returncode, 64, alone.stderr)
 
+    def test_in_the_background_without_standard_descriptors(self):
+        """Closed ones aren't taken for anything else: each is there again, and is /dev/null."""
+        stack = Stack(self, self.server.port)
+        for closed in ((0,), (1,), (0, 1), (0, 1, 2)):
+            with self.subTest(closed=closed):
+                shut = " ".join(f"{fd}>&-" for fd in closed)
+                done = self.start(f"closed-{len(closed)}{closed[0]}", [
+                    "sh", "-c", f'exec "$@" {shut}', "sh", adit.binary("adit"), "run",
+                    "--config", stack.agent.config, "--replace", "--background"])
+                self.assertEqual(done.wait(), 0, done.log_tail())
+                pid = stack.agent.status()[1]["pid"]
+                self.addCleanup(self.end, pid)
+                for fd in closed:
+                    self.assertEqual(os.readlink(f"/proc/{pid}/fd/{fd}"), "/dev/null")
+        echo_line(stack.popen(), "hello")
+
+    def end(self, pid):
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+
     def test_status_control_and_events(self):
         """Somebody answers on the socket at any time, and says what goes on."""
         stack = Stack(self, self.server.port)
