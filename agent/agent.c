@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent_private.h"
+#include "agent/starter.h"
 #include "base/log.h"
 #include "wire/io_loop.h"
 
@@ -107,7 +108,7 @@ int agent_run(const struct agent_options *opt)
 		code = a.exit_code;
 		log_info("stopped", log_int("exit_code", code));
 	}
-	agent_service_tell_starter(&a, code ? code : AGENT_EXIT_NOT_REPLACED);
+	starter_tell(&a.starter_fd, code ? code : AGENT_EXIT_NOT_REPLACED);
 	agent_service_end(&a);
 	credentials_wipe(&a.credentials);
 	edge_proxy_wipe(&a.proxy);

@@ -10,10 +10,10 @@
 #include "agent/advertise.h"
 #include "agent/agent.h"
 #include "agent/credentials.h"
-#include "agent/edge_proxy.h"
 #include "agent/datagram_origins.h"
 #include "agent/dispatch.h"
 #include "agent/edge_discovery.h"
+#include "agent/edge_proxy.h"
 #include "agent/events.h"
 #include "agent/handover.h"
 #include "agent/origin.h"
@@ -197,8 +197,6 @@ void agent_service_lay_down(struct agent *a);
 void agent_service_hand_back(struct agent *a, int64_t pid);
 /* Tells systemd that @pid is the agent, whoever of the two says so. */
 void agent_service_say_main(int64_t pid);
-/* Once: AGENT_EXIT_OK when we are in charge, or how we ended before that. */
-void agent_service_tell_starter(struct agent *a, int exit_code);
 /* Leaves the state file as a stopped agent's. */
 void agent_service_end(struct agent *a);
 

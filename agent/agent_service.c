@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/agent_private.h"
+#include "agent/starter.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -102,18 +103,6 @@ static int tell_status(const struct agent *a, const char *prefix)
 	return tell_systemd(a, text);
 }
 
-void agent_service_tell_starter(struct agent *a, int exit_code)
-{
-	unsigned char byte = (unsigned char)exit_code;
-
-	if (a->starter_fd < 0)
-		return;
-	if (write(a->starter_fd, &byte, 1) < 0)
-		log_debug("nobody waits for us any more");
-	close(a->starter_fd);
-	a->starter_fd = -1;
-}
-
 static void ready_cb(uv_timer_t *timer);
 
 /* Without READY=1 systemd ends us: what its full queue refused is said again. */
@@ -129,7 +118,7 @@ static void get_ready(struct agent *a)
 	if (!a->service.ready)
 		uv_timer_start(&a->service.ready_timer, ready_cb, READY_AGAIN_MS, 0);
 	else if (!takeover_is_under_way(&a->takeover.machine))
-		agent_service_tell_starter(a, AGENT_EXIT_OK);
+		starter_tell(&a->starter_fd, AGENT_EXIT_OK);
 }
 
 static void ready_cb(uv_timer_t *timer)
@@ -224,7 +213,7 @@ void agent_service_take_charge(struct agent *a)
 {
 	save_state(a, a->service.health, getpid());
 	if (a->service.ready)
-		agent_service_tell_starter(a, AGENT_EXIT_OK);
+		starter_tell(&a->starter_fd, AGENT_EXIT_OK);
 }
 
 void agent_service_lay_down(struct agent *a)

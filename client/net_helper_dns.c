@@ -12,8 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "client/net_request.h"
 #include "base/privileges.h"
+#include "client/net_request.h"
 
 #define PATIENCE_MS 10000
 #define NAME_SIZE   (HOST_NAME_MAX_LEN + 2) /* with "~" */

@@ -28,8 +28,8 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "client/net_helper_dns.h"
 #include "base/privileges.h"
+#include "client/net_helper_dns.h"
 #include "tun/netlink_cleanup.h"
 #include "tun/netlink_socket.h"
 

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/privileges.h"
 #include "client/capture.h"
 #include "client/client_loop.h"
 #include "client/keeper.h"
 #include "client/net_helper.h"
 #include "client/network_map.h"
-#include "base/privileges.h"
 #include "client/routes_feed.h"
 #include "client/up.h"
 #include "routing/prefix_set.h"

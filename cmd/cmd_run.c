@@ -2,15 +2,10 @@
 
 /* adit run */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdbool.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/starter.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 
@@ -85,95 +80,6 @@ static int parse(struct run_options *o, int argc, char **argv)
 	return r;
 }
 
-static int fail(const char *what)
-{
-	fprintf(stderr, "adit run: %s: %s\n", what, strerror(errno));
-	return AGENT_EXIT_FAILED;
-}
-
-/* A pipe or a socket must not get the number of a closed one: it would be read, or written to. */
-static int open_standard_fds(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			return fail("/dev/null");
-		if (fd <= STDERR_FILENO)
-			fcntl(fd, F_SETFD, 0);
-	} while (fd <= STDERR_FILENO);
-	close(fd);
-	return 0;
-}
-
-/*
- * The agent's parent is gone before it begins: then it is a child of systemd, which watches its
- * main processes best if they are. A session of its own keeps it from ending with a terminal.
- */
-static int run_grandchild(struct agent_options *opt, int fd)
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
-		return fail("/dev/null");
-	if (null != STDIN_FILENO)
-		close(null);
-	opt->starter_fd = fd;
-	return agent_run(opt);
-}
-
-static int run_child(struct agent_options *opt, int fd)
-{
-	pid_t pid;
-
-	setsid();
-	pid = fork();
-	if (pid < 0)
-		return fail("no process");
-	return pid == 0 ? run_grandchild(opt, fd) : AGENT_EXIT_OK;
-}
-
-/* 0 once the agent is in charge, else its exit code. */
-static int wait_for_agent(int fd)
-{
-	unsigned char byte;
-	ssize_t n;
-
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	close(fd);
-	if (n == 1)
-		return byte;
-	fprintf(stderr, "adit run: the new agent ended before it was in charge\n");
-	return AGENT_EXIT_FAILED;
-}
-
-static int run_in_background(struct agent_options *opt)
-{
-	int fds[2];
-	pid_t pid;
-
-	if (open_standard_fds() != 0)
-		return AGENT_EXIT_FAILED;
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return fail("no pipe");
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		return run_child(opt, fds[1]);
-	}
-	close(fds[1]);
-	if (pid < 0) {
-		close(fds[0]);
-		return fail("no process");
-	}
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return wait_for_agent(fds[0]);
-}
-
 int cmd_run(int argc, char **argv)
 {
 	struct run_options o = {.config = CONFIG_PATH};
@@ -196,5 +102,5 @@ int cmd_run(int argc, char **argv)
 		.replace = o.replace,
 		.starter_fd = -1,
 	};
-	return o.background ? run_in_background(&agent) : agent_run(&agent);
+	return o.background ? starter_run(&agent) : agent_run(&agent);
 }

@@ -26,6 +26,7 @@
 #include "agent/agent_private.h"
 #include "agent/edge_link.h"
 #include "agent/settings.h"
+#include "agent/starter.h"
 #include "agent/supervisor_private.h"
 #include "base/err.h"
 #include "base/notify.h"
@@ -171,6 +172,10 @@ void sha256(const void *data UNUSED, size_t n UNUSED, uint8_t out[SHA256_BYTES])
 int notify_send(const char *text UNUSED)
 {
 	return 0;
+}
+
+void starter_tell(int *fdp UNUSED, int exit_code UNUSED)
+{
 }
 
 int notify_reloading(uint64_t now_us UNUSED)
