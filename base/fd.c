@@ -20,25 +20,39 @@ int close_fd(int fd)
 	return -1;
 }
 
-int fd_limit_raise(void)
-{
-	struct rlimit limit;
+/* The first descriptor of the spare; 0: not known yet. A flow each is no time to ask the kernel. */
+static rlim_t first_spare;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
-}
-
-static bool is_spare(int fd)
+int fd_limit_read(void)
 {
 	struct rlimit limit;
 	rlim_t n_spare;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return false;
+		return -errno;
 	n_spare = limit.rlim_cur / 4 < FD_SPARE ? limit.rlim_cur / 4 : FD_SPARE;
-	return (rlim_t)fd >= limit.rlim_cur - n_spare;
+	first_spare = limit.rlim_cur - n_spare;
+	return 0;
+}
+
+int fd_limit_raise(void)
+{
+	struct rlimit limit;
+	int r;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	r = setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+	(void)fd_limit_read();
+	return r;
+}
+
+static bool is_spare(int fd)
+{
+	if (!first_spare && fd_limit_read() < 0)
+		return false;
+	return (rlim_t)fd >= first_spare;
 }
 
 int fd_leave_spare(int fd)
@@ -55,9 +69,6 @@ int fd_check_spare(int any)
 
 	if (next < 0)
 		return -errno;
-	next = fd_leave_spare(next);
-	if (next < 0)
-		return next;
 	close_fd(next);
-	return 0;
+	return is_spare(next) ? FD_E_SPARE : 0;
 }

@@ -166,8 +166,9 @@ static int accept_fd(int listen_fd)
 	int r = fd_check_spare(listen_fd);
 	int fd;
 
-	if (r < 0)
-		return r;
+	/* To who waits outside it is the same as none. */
+	if (r != 0)
+		return r == FD_E_SPARE ? -EMFILE : r;
 	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

@@ -24,6 +24,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "tests/unit/wire/quiet_session.h"
 #include "wire/datagram_stream.h"
@@ -479,10 +480,12 @@ static void flows_leave_spare_descriptors(void **state UNUSED)
 	low = before;
 	low.rlim_cur = (rlim_t)lowest + 1;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(fd_limit_read(), 0);
 	f = ask(&w);
 	assert_int_equal(dup(w.target), lowest);
 	close(lowest);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(fd_limit_read(), 0);
 	assert_string_equal(f->status, "503");
 	assert_string_equal(f->error, "limit");
 	world_deinit(&w);

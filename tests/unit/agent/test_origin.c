@@ -19,6 +19,7 @@
 #include "agent/origin.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "tests/unit/wire/quiet_session.h"
 #include "wire/h2_session.h"
@@ -422,6 +423,7 @@ static void test_spare_descriptors(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	low = (struct rlimit){.rlim_cur = (rlim_t)lowest + 1, .rlim_max = old.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(fd_limit_read(), 0);
 	r = ask(&w, "x", false);
 	run_until(&w, &r->closed);
 	assert_string_equal(r->status, "503");
@@ -429,6 +431,7 @@ static void test_spare_descriptors(void **state)
 	assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), lowest);
 	close(lowest);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(fd_limit_read(), 0);
 	close_world(&w);
 	free(r);
 }

@@ -269,6 +269,7 @@ static void limit_descriptors(int lowest, int n)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &low), 0);
 	low.rlim_cur = (rlim_t)(lowest + n);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(fd_limit_read(), 0);
 }
 
 /* The lowest free number is the next one: it decides. */
@@ -286,7 +287,7 @@ static void test_spare_descriptors(void **state)
 	limit_descriptors(lowest, lowest / 3 + 2);
 	assert_int_equal(fd_leave_spare(lowest), lowest);
 	limit_descriptors(lowest, 2);
-	assert_int_equal(fd_check_spare(lowest), -EMFILE);
+	assert_int_equal(fd_check_spare(lowest), FD_E_SPARE);
 	assert_int_equal(fcntl(lowest, F_GETFD), FD_CLOEXEC);
 	fd = fcntl(lowest, F_DUPFD_CLOEXEC, 0);
 	assert_int_equal(fd, lowest + 1);
@@ -295,6 +296,10 @@ static void test_spare_descriptors(void **state)
 	limit_descriptors(lowest, 1);
 	assert_int_equal(fd_check_spare(lowest), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	/* The kernel isn't asked each time. */
+	assert_int_equal(fd_check_spare(lowest), FD_E_SPARE);
+	assert_int_equal(fd_limit_read(), 0);
+	assert_int_equal(fd_check_spare(lowest), 0);
 	assert_int_equal(fd_leave_spare(-ENOENT), -ENOENT);
 	close_fd(lowest);
 }
