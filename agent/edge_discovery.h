@@ -63,6 +63,9 @@ const char *edge_address_format(const struct edge_address *a, char out[EDGE_ADDR
  */
 #define EDGE_HASTY_CONNECT_MS 2500
 
+/* How often uplinks are spread again over addresses, for those that were away for a while. */
+#define EDGE_MOVE_MS 30000
+
 struct edge_pool {
 	struct edge_address addrs[EDGE_ADDRESSES_MAX];
 	uint16_t n_users[EDGE_ADDRESSES_MAX];	/* uplinks that dial or use it */
@@ -80,6 +83,15 @@ void edge_pool_set(struct edge_pool *p, const struct edge_address *addrs, size_t
  */
 int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32_t random,
 		   uint64_t now_ms);
+/*
+ * Where an uplink that uses @at would better be: an address with at least two users fewer, of a
+ * family that works, whose last failure, if any, is EDGE_MOVE_MS ago. NULL: where it is. The
+ * address is the pool's.
+ */
+const struct edge_address *edge_pool_find_better(const struct edge_pool *p,
+						 const struct edge_address *at, uint64_t now_ms);
+/* Takes @address as edge_pool_take() does. Its index, or -1: it isn't in the pool any more. */
+int edge_pool_take_this(struct edge_pool *p, const struct edge_address *address);
 /* How long TCP to address @at may take; 0: as long as the protocol's deadline (wire/proto.h). */
 uint32_t edge_pool_connect_ms(const struct edge_pool *p, size_t at, uint64_t now_ms);
 /* The host's network changed: what failed may work now. */

@@ -264,6 +264,14 @@ void edge_link_push_config(struct edge_link *el, const char *json, uint64_t now_
 		control_client_push_config(el->rpc, json, now_ms, RPC_MS);
 }
 
+void edge_link_drain(struct edge_link *el)
+{
+	struct h2_session *session = link_session(el->link);
+
+	if (session)
+		h2_session_drain(session);
+}
+
 void edge_link_probe(struct edge_link *el)
 {
 	link_probe(el->link);

@@ -94,6 +94,8 @@ uint64_t edge_link_deadline_ms(const struct edge_link *el);
 void edge_link_tick(struct edge_link *el, uint64_t now_ms);
 
 uint32_t edge_link_id(const struct edge_link *el);
+/* GOAWAY, as the acceptor says it: the edge opens no more streams, and those that run go on. */
+void edge_link_drain(struct edge_link *el);
 const struct edge_address *edge_link_address(const struct edge_link *el);
 /* Our end; family 0 while there is none. */
 const struct ip_addr *edge_link_local_ip(const struct edge_link *el);

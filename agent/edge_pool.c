@@ -148,6 +148,38 @@ int edge_pool_take(struct edge_pool *p, const struct edge_address *avoid, uint32
 	return (int)taken;
 }
 
+int edge_pool_take_this(struct edge_pool *p, const struct edge_address *address)
+{
+	int at = find(p, address);
+
+	if (at >= 0)
+		p->n_users[at]++;
+	return at;
+}
+
+/* A failure is held against it for less long than against one that is dialled in need: the uplink
+ * that tries has a connection. */
+static bool is_worth_a_move(const struct edge_pool *p, size_t i, uint64_t now_ms)
+{
+	if (is_family_held(p, family_of(&p->addrs[i]), now_ms))
+		return false;
+	return !p->failed_ms[i] || now_ms >= p->failed_ms[i] + EDGE_MOVE_MS;
+}
+
+const struct edge_address *edge_pool_find_better(const struct edge_pool *p,
+						 const struct edge_address *at, uint64_t now_ms)
+{
+	int from = find(p, at), best = -1;
+
+	for (size_t i = 0; from >= 0 && i < p->n; i++) {
+		if (p->n_users[i] + 2 > p->n_users[from] || !is_worth_a_move(p, i, now_ms))
+			continue;
+		if (best < 0 || p->n_users[i] < p->n_users[best])
+			best = (int)i;
+	}
+	return best < 0 ? NULL : &p->addrs[best];
+}
+
 void edge_pool_release(struct edge_pool *p, const struct edge_address *address)
 {
 	int at = find(p, address);

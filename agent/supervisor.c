@@ -93,11 +93,26 @@ void supervisor_address_failed(struct supervisor *s, const struct edge_address *
 	plan_discovery(s);
 }
 
+/*
+ * After an edge was away all connections are elsewhere, and stay there: they work. So one at a time
+ * goes back, while all are registered.
+ */
+static void spread(struct supervisor *s, uint64_t now_ms)
+{
+	s->spread_ms = now_ms + EDGE_MOVE_MS + random_u32() % (EDGE_MOVE_MS / 4);
+	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
+		if (s->slots[i].uplink.state != UPLINK_STATE_REGISTERED)
+			return;
+	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
+		if (slot_move(&s->slots[i], now_ms))
+			return;
+}
+
 /* ---- settling ---- */
 
 static uint64_t first_deadline(const struct supervisor *s)
 {
-	uint64_t first = s->discover_ms;
+	uint64_t first = s->discover_ms < s->spread_ms ? s->discover_ms : s->spread_ms;
 
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++) {
 		uint64_t at = slot_deadline_ms(&s->slots[i]);
@@ -146,6 +161,8 @@ static void settle(struct supervisor *s)
 		slot_tick(&s->slots[i], now_ms);
 	if (now_ms >= s->discover_ms && !s->stopping)
 		discover(s);
+	if (now_ms >= s->spread_ms)
+		spread(s, now_ms);
 	report_unauthorized(s);
 	theirs = s->events->on_settled(s->ctx, now_ms);
 	first = first_deadline(s);
@@ -173,6 +190,7 @@ struct supervisor *supervisor_new(const struct supervisor_options *opt,
 	s->events = events;
 	s->ctx = ctx;
 	s->discover_ms = UINT64_MAX;
+	s->spread_ms = UINT64_MAX;
 	io_task_init(&s->settle, settle_task);
 	s->timer = xnew(uv_timer_t);
 	s->timer->data = s;
@@ -208,6 +226,7 @@ void supervisor_set_local_config(struct supervisor *s, const char *json)
 
 void supervisor_start(struct supervisor *s)
 {
+	s->spread_ms = now_of(s) + EDGE_MOVE_MS;
 	discover(s);
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_start(&s->slots[i].uplink, now_of(s));
@@ -218,6 +237,7 @@ void supervisor_stop(struct supervisor *s, uint32_t grace_ms)
 {
 	s->stopping = true;
 	s->discover_ms = UINT64_MAX;
+	s->spread_ms = UINT64_MAX;
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_stop(&s->slots[i].uplink, grace_ms, now_of(s));
 	supervisor_poke(s);
@@ -227,6 +247,7 @@ void supervisor_kill(struct supervisor *s)
 {
 	s->stopping = true;
 	s->discover_ms = UINT64_MAX;
+	s->spread_ms = UINT64_MAX;
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		uplink_kill(&s->slots[i].uplink, now_of(s));
 	supervisor_poke(s);

@@ -17,10 +17,11 @@ struct slot {
 	struct uplink uplink;
 	struct list links; /* of struct edge_link */
 	bool has_edge;
-	struct edge_address edge;     /* last one dialled */
-	char told[UPLINK_REASON_MAX]; /* last reason that was a warning */
-	bool refused;		      /* the failure that is being handled is the edge's no */
-	uint64_t bytes_in;	      /* of links that are gone */
+	struct edge_address edge;	   /* last one dialled */
+	const struct edge_address *wanted; /* where the next dial goes; NULL: where it likes */
+	char told[UPLINK_REASON_MAX];	   /* last reason that was a warning */
+	bool refused;			   /* the failure that is being handled is the edge's no */
+	uint64_t bytes_in;		   /* of links that are gone */
 	uint64_t bytes_out;
 };
 
@@ -32,6 +33,7 @@ struct supervisor {
 	struct backoff discovery_backoff;
 	uint64_t discovered_ms; /* when the addresses were last asked for */
 	uint64_t discover_ms;	/* when to ask again, UINT64_MAX: not planned */
+	uint64_t spread_ms;	/* when to look whether the slots are spread over the addresses */
 	char *local_config;	/* JSON, NULL: nothing to tell */
 	struct io_task settle;
 	uv_timer_t *timer; /* on the heap: it closes after us */
@@ -48,6 +50,8 @@ void slot_deinit(struct slot *slot);
 void slot_tick(struct slot *slot, uint64_t now_ms);
 uint64_t slot_deadline_ms(const struct slot *slot);
 struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
+/* Moves the connection to a better address, if there is one. True: it is on its way. */
+bool slot_move(struct slot *slot, uint64_t now_ms);
 /* Discovery found nothing, @reason says why: what a slot without an address shows from now on. */
 void slot_no_addresses(struct slot *slot, const char *reason);
 

@@ -228,7 +228,8 @@ static int dial(void *ctx, uint32_t id, bool other)
 	struct slot *slot = ctx;
 	struct supervisor *s = slot->supervisor;
 	const struct edge_address *avoid = other && slot->has_edge ? &slot->edge : NULL;
-	int at = edge_pool_take(&s->pool, avoid, random_u32(), now_of(slot));
+	int at = slot->wanted ? edge_pool_take_this(&s->pool, slot->wanted)
+			      : edge_pool_take(&s->pool, avoid, random_u32(), now_of(slot));
 	struct edge_link_options opt = s->opt.link;
 	struct edge_link *el;
 	int r;
@@ -269,6 +270,14 @@ static void unregister_link(void *ctx, uint32_t id, uint32_t timeout_ms)
 
 	if (el)
 		edge_link_unregister(el, timeout_ms, now_of(slot));
+}
+
+static void drain_link(void *ctx, uint32_t id)
+{
+	struct edge_link *el = slot_find_link(ctx, id);
+
+	if (el)
+		edge_link_drain(el);
 }
 
 static void close_link(void *ctx, uint32_t id, const char *reason)
@@ -332,10 +341,21 @@ static void log_trouble(struct slot *slot, enum uplink_state from)
 	       log_int("retry_ms", (int64_t)(u->deadline_ms - u->since_ms)), LOG_END);
 }
 
+/* After a move that failed the address last dialled isn't where it is. */
+static void show_current(struct slot *slot)
+{
+	const struct edge_link *el = slot_find_link(slot, slot->uplink.current);
+
+	if (el)
+		slot->edge = *edge_link_address(el);
+}
+
 static void note_state(void *ctx, enum uplink_state from, enum uplink_state to)
 {
 	struct slot *slot = ctx;
 
+	if (to == UPLINK_STATE_REGISTERED)
+		show_current(slot);
 	/* The steps of a try are too many to be told; how it ended is. */
 	if ((to == UPLINK_STATE_WAIT_ADDRESS && from != UPLINK_STATE_IDLE) ||
 	    to > UPLINK_STATE_BACKOFF)
@@ -370,6 +390,7 @@ static const struct uplink_ops ops = {
 	.dial = dial,
 	.register_link = register_link,
 	.unregister_link = unregister_link,
+	.drain_link = drain_link,
 	.close_link = close_link,
 	.link_is_idle = link_is_idle,
 	.random = draw_random,
@@ -384,6 +405,22 @@ void slot_no_addresses(struct slot *slot, const char *reason)
 		TELL(slot, EVENT_CONNECTION,
 		     log_text(CONNECTION_STATE, uplink_state_name(slot->uplink.state)),
 		     log_text("reason", slot->uplink.last_error));
+}
+
+bool slot_move(struct slot *slot, uint64_t now_ms)
+{
+	char from[EDGE_ADDRESS_TEXT_MAX], to[EDGE_ADDRESS_TEXT_MAX];
+	bool moves;
+
+	edge_address_format(&slot->edge, from);
+	slot->wanted = edge_pool_find_better(&slot->supervisor->pool, &slot->edge, now_ms);
+	moves = slot->wanted && uplink_move(&slot->uplink, now_ms);
+	slot->wanted = NULL;
+	if (moves)
+		log_debug("connection moves to an edge with fewer",
+			  log_int("conn_index", slot->index), log_text("from", from),
+			  log_text("to", edge_address_format(&slot->edge, to)));
+	return moves;
 }
 
 /* ---- life and time ---- */

@@ -28,16 +28,17 @@ static const struct backoff_policy auth_policy = {
 #define BIT(state) (1u << UPLINK_STATE_##state)
 #define STOPPING   (BIT(UNREGISTERING) | BIT(DRAINING) | BIT(STOPPED))
 #define TRYING	   (BIT(WAIT_ADDRESS) | BIT(DIALLING) | BIT(BACKOFF))
+#define STAYING	   BIT(REGISTERED) /* a move has failed */
 
 /* Each state's successors. BACKOFF may follow itself: a dial can fail at once. */
 static const unsigned int successors[UPLINK_STATE_N] = {
 	[UPLINK_STATE_IDLE] = TRYING | BIT(STOPPED),
-	[UPLINK_STATE_WAIT_ADDRESS] = TRYING | STOPPING,
-	[UPLINK_STATE_DIALLING] = BIT(WAIT_CONTROL) | BIT(BACKOFF) | STOPPING,
-	[UPLINK_STATE_WAIT_CONTROL] = BIT(REGISTERING) | BIT(BACKOFF) | STOPPING,
+	[UPLINK_STATE_WAIT_ADDRESS] = TRYING | STAYING | STOPPING,
+	[UPLINK_STATE_DIALLING] = BIT(WAIT_CONTROL) | STAYING | BIT(BACKOFF) | STOPPING,
+	[UPLINK_STATE_WAIT_CONTROL] = BIT(REGISTERING) | STAYING | BIT(BACKOFF) | STOPPING,
 	[UPLINK_STATE_REGISTERING] = BIT(REGISTERED) | BIT(BACKOFF) | STOPPING,
 	[UPLINK_STATE_REGISTERED] = TRYING | STOPPING,
-	[UPLINK_STATE_BACKOFF] = TRYING | STOPPING,
+	[UPLINK_STATE_BACKOFF] = TRYING | STAYING | STOPPING,
 	[UPLINK_STATE_UNREGISTERING] = BIT(DRAINING) | BIT(STOPPED),
 	[UPLINK_STATE_DRAINING] = BIT(STOPPED),
 	[UPLINK_STATE_STOPPED] = 0,
@@ -201,6 +202,24 @@ static void wait_and_retry(struct uplink *u, const struct backoff_policy *policy
 	set_state(u, UPLINK_STATE_BACKOFF, now_ms + delay_ms, now_ms);
 }
 
+/*
+ * A move has failed: what was to be left serves on. False: there is nothing to go back to. (One
+ * that the edge refused is tried again when that edge wants it; until then the old link serves,
+ * too.)
+ */
+static bool stay(struct uplink *u, uint64_t now_ms)
+{
+	uint32_t old = u->is_moving ? uplink_serving_link(u) : 0;
+
+	u->is_moving = false;
+	if (!old)
+		return false;
+	u->current = old;
+	if (u->state != UPLINK_STATE_REGISTERED)
+		set_state(u, UPLINK_STATE_REGISTERED, UINT64_MAX, now_ms);
+	return true;
+}
+
 /* The try with the current link, or the link itself, has failed. */
 static void fail(struct uplink *u, const char *reason, uint64_t now_ms)
 {
@@ -213,6 +232,8 @@ static void fail(struct uplink *u, const char *reason, uint64_t now_ms)
 	if (u->state >= UPLINK_STATE_DIALLING && u->state < UPLINK_STATE_REGISTERED)
 		u->ops->on_try_failed(u->ctx);
 	u->told_to_wait = false;
+	if (stay(u, now_ms))
+		return;
 	wait_and_retry(u, &usual_policy, 0, now_ms);
 }
 
@@ -231,6 +252,8 @@ static void dial(struct uplink *u, uint64_t now_ms)
 	}
 	forget_link(u, slot);
 	if (r == UPLINK_E_NO_ADDRESS) {
+		if (stay(u, now_ms))
+			return;
 		set_state(u, UPLINK_STATE_WAIT_ADDRESS, UINT64_MAX, now_ms);
 		return;
 	}
@@ -288,9 +311,16 @@ void uplink_on_registered(struct uplink *u, uint32_t id, uint64_t now_ms)
 	for (size_t i = 0; i < UPLINK_LINKS_MAX; i++) {
 		struct uplink_link *old = &u->links[i];
 
-		if (old->id && old->id != id && old->phase == UPLINK_LINK_SERVING)
-			retire(u, old, now_ms);
+		if (!old->id || old->id == id || old->phase != UPLINK_LINK_SERVING)
+			continue;
+		/* Another edge than the new link's doesn't know that there is a successor. */
+		retire(u, old, now_ms);
+		if (!u->is_moving)
+			continue;
+		u->ops->drain_link(u->ctx, old->id);
+		u->check_ms = now_ms + UPLINK_IDLE_CHECK_MS; /* streams may be on their way */
 	}
+	u->is_moving = false;
 }
 
 /* The edge keeps our predecessor's registration: where nothing runs on it, let it go. */
@@ -394,6 +424,17 @@ void uplink_on_closed(struct uplink *u, uint32_t id, const char *reason, uint64_
 		fail(u, reason, now_ms);
 }
 
+bool uplink_move(struct uplink *u, uint64_t now_ms)
+{
+	if (!was_stable(u, now_ms))
+		return false;
+	u->is_moving = true;
+	u->current = 0;
+	backoff_reset(&u->backoff);
+	dial(u, now_ms);
+	return true;
+}
+
 bool uplink_hurry(struct uplink *u, uint64_t now_ms)
 {
 	if (u->state != UPLINK_STATE_BACKOFF || u->told_to_wait)
@@ -418,6 +459,8 @@ void uplink_on_address_gone(struct uplink *u, uint32_t id, const char *reason, u
 		return;
 	note_error(u, reason);
 	u->told_to_wait = false;
+	if (stay(u, now_ms))
+		return;
 	set_state(u, UPLINK_STATE_BACKOFF, now_ms, now_ms);
 	dial(u, now_ms);
 }

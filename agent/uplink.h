@@ -13,7 +13,7 @@
  * state below is about the *current* link, the one that is or will be
  * registered. Older links may live on beside it (make before break): GOAWAY on
  * the current link makes it old at once, but it stays registered until its
- * successor is, and keeps its streams until they have ended.
+ * successor is, and keeps its streams until they have ended. So does uplink_move().
  *
  * IDLE          Not started. Ends by uplink_start().
  * WAIT_ADDRESS  No edge address is known. No deadline: ends by uplink_on_addresses(),
@@ -87,6 +87,8 @@ struct uplink_ops {
 	int (*dial)(void *ctx, uint32_t id, bool other);
 	void (*register_link)(void *ctx, uint32_t id, uint8_t n_previous_attempts);
 	void (*unregister_link)(void *ctx, uint32_t id, uint32_t timeout_ms);
+	/* GOAWAY: no new streams for @id, those that run go on. */
+	void (*drain_link)(void *ctx, uint32_t id);
 	/* The link is gone for the machine: no event with @id may follow. */
 	void (*close_link)(void *ctx, uint32_t id, const char *reason);
 	/* True if @id carries no stream but its control stream. */
@@ -116,6 +118,7 @@ struct uplink {
 	uint64_t grace_end_ms; /* after uplink_stop() */
 	bool told_to_wait;     /* the edge set the back-off: nothing of ours shortens it */
 	bool other_address;    /* the next dial shall take another address */
+	bool is_moving;	       /* by uplink_move(), until it is registered again */
 	char last_error[UPLINK_REASON_MAX]; /* "" before the first failure */
 };
 
@@ -130,6 +133,12 @@ void uplink_stop(struct uplink *u, uint32_t grace_ms, uint64_t now_ms);
 /* The network changed: a back-off that is our own ends now. Its failures still count. True: it did.
  */
 bool uplink_hurry(struct uplink *u, uint64_t now_ms);
+/*
+ * Registers anew, make before break: the edge of the present link hears GOAWAY as soon as its
+ * successor serves, and what runs on it goes on. A try that fails changes nothing. False, and
+ * nothing is done, unless it has been registered for UPLINK_STABLE_MS.
+ */
+bool uplink_move(struct uplink *u, uint64_t now_ms);
 /* STOPPED, now. */
 void uplink_kill(struct uplink *u, uint64_t now_ms);
 

@@ -10,6 +10,8 @@ from support.require import need
 from support.tlsca import Authority
 from support.waiting import wait_until
 
+EDGE_MOVE_S = 30    # of edge_discovery.h
+
 ROUTES = routes(route("10.116.0.3/32", via="127.0.0.1:9"))
 
 
@@ -106,6 +108,11 @@ class AgentRegistrationTest(Case):
         edges[0].close()
         edges[1].wait_registered(4)
         agent.wait_state("Healthy")
+        # It comes back, and so do they: one now, which is enough here.
+        back = self.edge(port=edges[0].port)
+        wait_until(lambda: len(back.registered()) == 1, "a connection to move", 5 * EDGE_MOVE_S)
+        self.assertEqual(agent.state(), "Healthy")
+        edges[1].wait_registered(3)
 
     def test_no_answer_is_a_failure(self):
         edge = self.edge(scripted.silence, scripted.success)

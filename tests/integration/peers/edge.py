@@ -198,7 +198,7 @@ class Edge:
     per connection in order of arrival, the last goes on for ever."""
 
     def __init__(self, authority, outcomes=(success,), announce_adit=False, window=1 << 24,
-                 connection_window=1 << 30, name="edge", issue=None):
+                 connection_window=1 << 30, name="edge", issue=None, port=0):
         self.context = server_context(*authority.issue(name, **(issue or {})))
         self.outcomes = list(outcomes)
         self.announce_adit, self.open_control = announce_adit, True
@@ -212,7 +212,7 @@ class Edge:
         self.advertised = []        # (index, Advertisement) of all connections, in order
         self.server_names = []
         self.context.sni_callback = self._note_name
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()

@@ -328,6 +328,24 @@ void edge_link_register(struct edge_link *el, struct registration_request *req, 
 	el->rpc_ms = now_ms + RPC_MS;
 }
 
+/* @young is registered: what its index had before isn't the one that counts any more. */
+static void supersede(const struct edge_link *young)
+{
+	struct list *pos;
+
+	list_for_each (pos, &sim.links) {
+		struct edge_link *el = list_entry(pos, struct edge_link, of_world);
+
+		if (el->index == young->index && el != young && el->step == STEP_REGISTERED)
+			el->superseded = true;
+	}
+}
+
+void edge_link_drain(struct edge_link *el)
+{
+	DICE_CHECK(!sim.stopping && el->events && el->step == STEP_REGISTERED && el->superseded);
+}
+
 void edge_link_unregister(struct edge_link *el, uint32_t timeout_ms, uint64_t now_ms)
 {
 	DICE_CHECK(sim.stopping && el->events && !el->superseded);

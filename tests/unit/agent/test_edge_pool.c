@@ -216,6 +216,31 @@ static void test_clock_jumps(void **state)
 	assert_int_equal(edge_pool_take(&p, NULL, 0, later_ms), 0);
 }
 
+static void test_find_better(void **state)
+{
+	struct edge_pool p = pool_of(2);
+	struct edge_address other = address(9);
+
+	(void)state;
+	edge_pool_mark_failed(&p, &p.addrs[1], NOW);
+	edge_pool_mark_worked(&p, &p.addrs[0], NOW);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(edge_pool_take_this(&p, &p.addrs[0]), 0);
+	edge_pool_mark_worked(&p, &p.addrs[0], NOW + EDGE_MOVE_MS);
+	assert_null(edge_pool_find_better(&p, &p.addrs[0], NOW + EDGE_MOVE_MS - 1));
+	assert_ptr_equal(edge_pool_find_better(&p, &p.addrs[0], NOW + EDGE_MOVE_MS), &p.addrs[1]);
+	assert_null(edge_pool_find_better(&p, &p.addrs[1], NOW + EDGE_MOVE_MS));
+	/* Three to one is worth a move, two to one isn't. */
+	edge_pool_release(&p, &p.addrs[0]);
+	assert_int_equal(edge_pool_take_this(&p, &p.addrs[1]), 1);
+	assert_non_null(edge_pool_find_better(&p, &p.addrs[0], NOW + EDGE_MOVE_MS));
+	edge_pool_release(&p, &p.addrs[0]);
+	assert_null(edge_pool_find_better(&p, &p.addrs[0], NOW + EDGE_MOVE_MS));
+	/* One that discovery doesn't find any more. */
+	assert_null(edge_pool_find_better(&p, &other, NOW + EDGE_MOVE_MS));
+	assert_int_equal(edge_pool_take_this(&p, &other), -1);
+}
+
 static void test_avoid(void **state)
 {
 	struct edge_pool p = pool_of(2);
@@ -286,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_family_is_swallowed),
 		cmocka_unit_test(test_hasty_connects),
 		cmocka_unit_test(test_clock_jumps),
+		cmocka_unit_test(test_find_better),
 		cmocka_unit_test(test_avoid),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_set_keeps_what_stays),

@@ -199,6 +199,7 @@ static void answer(enum control_step most, unsigned int good)
 		} else if (el->step == STEP_REGISTERING && all) {
 			el->step = STEP_REGISTERED;
 			el->rpc_ms = UINT64_MAX;
+			supersede(el);
 			el->events->on_registered(el->ctx, el, &details, NULL);
 		}
 	}
@@ -422,6 +423,79 @@ static void after_a_jump_of_the_clock_each_dials_once(void **state UNUSED)
 	end();
 }
 
+/* What is due for @ms, both edges being well; all connections stay registered meanwhile. */
+static void all_is_well_for(uint64_t ms)
+{
+	uint64_t end_ms = sim.now_ms + ms;
+
+	while (sim.now_ms < end_ms) {
+		pass();
+		answer_all(STEP_DIALLING, 0);
+		answer_all(STEP_DIALLING, 1);
+		assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+	}
+}
+
+/* One at a time, and what runs on the old link goes on. */
+static void an_edge_that_was_away_gets_its_share_again(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, false), address_of(1, false)};
+	struct edge_link *busy;
+	struct dice dice = {0};
+
+	begin(&dice, addrs, ARRAY_SIZE(addrs));
+	while (supervisor_n_registered(S) < N_UPLINKS) {
+		answer_all(STEP_DIALLING, 0);
+		if (supervisor_n_registered(S) < N_UPLINKS)
+			pass();
+	}
+	assert_int_equal(count_on(0), N_UPLINKS);
+	busy = slot_find_link(&S->slots[0], S->slots[0].uplink.current);
+	busy->n_streams = 1;
+	while (count_on(1) == 0)
+		all_is_well_for(1);
+	assert_int_equal(count_on(0), N_UPLINKS);
+	assert_true(busy->superseded);
+	all_is_well_for(2 * EDGE_MOVE_MS);
+	assert_int_equal(count_on(1), 2);
+	assert_int_equal(count_on(0), 3);
+	busy->n_streams = 0;
+	all_is_well_for(10 * EDGE_MOVE_MS);
+	assert_int_equal(count_on(0), 2);
+	assert_int_equal(count_on(1), 2);
+	end();
+}
+
+/* It is tried, and nobody notices. */
+static void an_edge_that_stays_away_costs_nothing(void **state UNUSED)
+{
+	struct edge_address addrs[] = {address_of(0, false), address_of(1, false)};
+	struct supervisor_connection c;
+	struct dice dice = {0};
+	uint64_t end_ms;
+
+	begin(&dice, addrs, ARRAY_SIZE(addrs));
+	while (supervisor_n_registered(S) < N_UPLINKS) {
+		answer_all(STEP_DIALLING, 0);
+		if (supervisor_n_registered(S) < N_UPLINKS)
+			pass();
+	}
+	end_ms = sim.now_ms + 20 * EDGE_MOVE_MS;
+	while (sim.now_ms < end_ms) {
+		pass();
+		answer_all(STEP_DIALLING, 0);
+		assert_int_equal(supervisor_n_registered(S), N_UPLINKS);
+		assert_true(count_on(1) <= 1);
+	}
+	for (unsigned int i = 0; i < N_UPLINKS; i++) {
+		supervisor_get_connection(S, i, &c);
+		assert_true(c.state == UPLINK_STATE_REGISTERED || count_on(1) == 1);
+		assert_true(c.state != UPLINK_STATE_REGISTERED ||
+			    edge_address_equal(c.edge, &addrs[0]));
+	}
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +508,8 @@ int main(void)
 		cmocka_unit_test(all_of_a_family_that_this_host_lacks),
 		cmocka_unit_test(a_shortage_is_no_address_s_fault),
 		cmocka_unit_test(after_a_jump_of_the_clock_each_dials_once),
+		cmocka_unit_test(an_edge_that_was_away_gets_its_share_again),
+		cmocka_unit_test(an_edge_that_stays_away_costs_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,18 +202,6 @@ void edge_link_tick(struct edge_link *el, uint64_t now_ms)
 		end_control(el, "no answer in time");
 }
 
-static void supersede(const struct edge_link *young)
-{
-	struct list *pos;
-
-	list_for_each (pos, &sim.links) {
-		struct edge_link *el = list_entry(pos, struct edge_link, of_world);
-
-		if (el->index == young->index && el != young && el->step == STEP_REGISTERED)
-			el->superseded = true;
-	}
-}
-
 static void answer_registration(struct edge_link *el)
 {
 	static const struct registration_details details = {.location = "here"};

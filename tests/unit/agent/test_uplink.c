@@ -24,6 +24,7 @@ struct world {
 	unsigned int n_dials;
 	uint32_t registered; /* id of the last register call */
 	uint8_t n_previous_attempts;
+	uint32_t drained;      /* id of the last one */
 	uint32_t unregistered; /* number of unregister calls */
 	uint32_t unregister_timeout_ms;
 	uint32_t closed; /* id of the last close */
@@ -59,6 +60,11 @@ static void world_unregister(void *ctx, uint32_t id, uint32_t timeout_ms)
 	assert_true(id > 0);
 	w->unregistered++;
 	w->unregister_timeout_ms = timeout_ms;
+}
+
+static void world_drain(void *ctx, uint32_t id)
+{
+	((struct world *)ctx)->drained = id;
 }
 
 static void world_close(void *ctx, uint32_t id, const char *reason)
@@ -106,6 +112,7 @@ static const struct uplink_ops world_ops = {
 	.dial = world_dial,
 	.register_link = world_register,
 	.unregister_link = world_unregister,
+	.drain_link = world_drain,
 	.close_link = world_close,
 	.link_is_idle = world_is_idle,
 	.random = world_random,
@@ -445,6 +452,111 @@ static void test_goaway_replaces(void **state)
 	assert_int_equal(w.closed, old);
 	assert_true(uplink_deadline_ms(&w.u) == UINT64_MAX);
 	assert_int_equal(w.u.state, UPLINK_STATE_REGISTERED);
+}
+
+/* Registered for long enough; the id of its link. */
+static uint32_t settle_down(struct world *w)
+{
+	start(w);
+	register_current(w);
+	pass(w, UPLINK_STABLE_MS);
+	return w->u.current;
+}
+
+static void test_move(void **state)
+{
+	struct world w;
+	uint32_t old = settle_down(&w);
+
+	(void)state;
+	w.busy = 1u << old;
+	assert_true(uplink_move(&w.u, w.now_ms));
+	assert_int_equal(w.u.state, UPLINK_STATE_DIALLING);
+	assert_int_equal(uplink_serving_link(&w.u), old);
+	assert_int_equal(w.drained, 0);
+	assert_false(uplink_move(&w.u, w.now_ms));
+	register_current(&w);
+	/* Its edge is told, and what runs on it goes on. */
+	assert_int_equal(w.drained, old);
+	assert_int_equal(w.unregistered, 0);
+	pass(&w, UPLINK_IDLE_CHECK_MS);
+	assert_int_equal(w.n_closed, 0);
+	w.busy = 0;
+	pass(&w, UPLINK_IDLE_CHECK_MS);
+	assert_int_equal(w.closed, old);
+	assert_int_equal(w.u.state, UPLINK_STATE_REGISTERED);
+	assert_int_not_equal(uplink_serving_link(&w.u), old);
+}
+
+static void test_move_only_what_is_stable(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w);
+	assert_false(uplink_move(&w.u, w.now_ms));
+	register_current(&w);
+	pass(&w, UPLINK_STABLE_MS - 1);
+	assert_false(uplink_move(&w.u, w.now_ms));
+	assert_int_equal(w.n_dials, 1);
+	pass(&w, 1);
+	assert_true(uplink_move(&w.u, w.now_ms));
+}
+
+/* Later or at once: it is as if nothing had been tried. */
+static void test_move_that_fails(void **state)
+{
+	struct world w;
+	uint32_t old;
+
+	(void)state;
+	for (int at_once = 0; at_once < 2; at_once++) {
+		old = settle_down(&w);
+		w.dial_result = at_once ? -EMFILE : 0;
+		assert_true(uplink_move(&w.u, w.now_ms));
+		if (!at_once)
+			uplink_on_closed(&w.u, w.u.current, "refused", w.now_ms);
+		assert_int_equal(w.u.state, UPLINK_STATE_REGISTERED);
+		assert_int_equal(w.u.current, old);
+		assert_true(uplink_deadline_ms(&w.u) == UINT64_MAX);
+		assert_int_equal(w.n_tries_failed, !at_once);
+		/* What happens to it is ours again. */
+		uplink_on_closed(&w.u, old, "reset", w.now_ms);
+		assert_int_equal(w.u.state, UPLINK_STATE_BACKOFF);
+	}
+}
+
+/* The edge says when to try again, and the old link serves on. */
+static void test_move_that_is_refused(void **state)
+{
+	struct world w;
+	uint32_t old = settle_down(&w);
+
+	(void)state;
+	assert_true(uplink_move(&w.u, w.now_ms));
+	to_registering(&w);
+	uplink_on_refused(&w.u, w.u.current, "not now", INT64_C(7000000000), w.now_ms);
+	assert_true(delay_of(&w) >= 7000);
+	assert_int_equal(uplink_serving_link(&w.u), old);
+	retry(&w);
+	register_current(&w);
+	assert_int_equal(w.drained, old);
+}
+
+/* Nothing to go back to: like any other try. */
+static void test_move_loses_both(void **state)
+{
+	struct world w;
+	uint32_t old = settle_down(&w);
+
+	(void)state;
+	assert_true(uplink_move(&w.u, w.now_ms));
+	uplink_on_closed(&w.u, old, "reset", w.now_ms);
+	assert_false(uplink_is_registered(&w.u));
+	uplink_on_closed(&w.u, w.u.current, "refused", w.now_ms);
+	retry(&w);
+	register_current(&w);
+	assert_int_equal(w.drained, 0);
 }
 
 static void test_goaway_before_stable(void **state)
@@ -882,6 +994,11 @@ int main(void)
 		cmocka_unit_test(test_control_end),
 		cmocka_unit_test(test_stale_events),
 		cmocka_unit_test(test_goaway_replaces),
+		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_move_only_what_is_stable),
+		cmocka_unit_test(test_move_that_fails),
+		cmocka_unit_test(test_move_that_is_refused),
+		cmocka_unit_test(test_move_loses_both),
 		cmocka_unit_test(test_goaway_before_stable),
 		cmocka_unit_test(test_goaway_during_set_up),
 		cmocka_unit_test(test_predecessor_ends),

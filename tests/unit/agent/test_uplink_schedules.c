@@ -101,6 +101,16 @@ static void world_unregister(void *ctx, uint32_t id, uint32_t timeout_ms)
 	w->links[id] |= UNREGISTER_SENT;
 }
 
+/* A link that has a successor: what was registered before it. */
+static void world_drain(void *ctx, uint32_t id)
+{
+	struct world *w = ctx;
+
+	DICE_CHECK(!w->stop_ms && id < w->u.current);
+	DICE_CHECK((w->links[id] & ~IS_BUSY) ==
+		   (IS_OPEN | REGISTER_SENT | IS_REGISTERED | IS_OVER));
+}
+
 static void world_close(void *ctx, uint32_t id, const char *reason)
 {
 	struct world *w = ctx;
@@ -176,6 +186,7 @@ static void world_unauthorized(void *ctx, const char *cause)
 static const struct uplink_ops world_ops = {
 	.dial = world_dial,
 	.register_link = world_register,
+	.drain_link = world_drain,
 	.unregister_link = world_unregister,
 	.close_link = world_close,
 	.link_is_idle = world_is_idle,
@@ -347,6 +358,19 @@ static void hurry(struct world *w)
 	DICE_CHECK(did == (w->last_id > before));
 }
 
+static void move(struct world *w)
+{
+	uint32_t before = w->last_id;
+	bool serves = uplink_is_registered(&w->u);
+	bool did = uplink_move(&w->u, w->now_ms);
+
+	DICE_CHECK(did == (w->last_id > before));
+	DICE_CHECK(uplink_is_registered(&w->u) == serves);
+	/* Registered for long enough, also where the dial failed at once. */
+	if (did)
+		w->n_failures = 0;
+}
+
 /* Mostly the current link or an old one; sometimes one that is gone, or isn't there yet. */
 static uint32_t some_link(struct world *w)
 {
@@ -381,6 +405,7 @@ static void persist(struct world *w)
 			behave(w);
 			w->links[w->u.current] |= w->u.current ? IS_BUSY : 0;
 			w->now_ms += UPLINK_STABLE_MS;
+			move(w);
 			uplink_on_goaway(&w->u, w->u.current ? w->u.current : 1, w->now_ms);
 		} else if (w->u.state == UPLINK_STATE_BACKOFF) {
 			pass_until(w, w->u.deadline_ms);
@@ -451,7 +476,10 @@ static void step(struct world *w)
 
 	switch (dice_below(w->dice, 20)) {
 	case 0:
-		hurry(w);
+		if (dice_percent(w->dice, 50))
+			hurry(w);
+		else
+			move(w);
 		break;
 	case 1:
 		w->has_addresses |= dice_percent(w->dice, 70);
