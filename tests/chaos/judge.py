@@ -155,14 +155,25 @@ class Judge:
 
     def _detected(self, session, fault):
         """When the loss was known to whoever tells the user."""
+        streams = self.evidence.streams.get(session.address, [])
+        if any(s.result in ("asked for again", "connector-down") for s in streams):
+            return self._detected_last(session, streams)
         if fault.kind.target == "edge":
             return fault.began
         if fault.kind.target not in ("way", "user"):
-            for stream in self.evidence.streams.get(session.address, []):
+            for stream in streams:
                 c = self.evidence.connections.get(stream.connection)
                 if c and c.closed < float("inf") and c.ip == fault.ip:
                     return c.closed
         return next((when for when, line in session.said if NAMED.match(line)), None)
+
+    def _detected_last(self, session, streams):
+        """Of a session that was sent from one connection or edge to the next one: what it ended by."""
+        told = [when for when, line in session.said if NAMED.match(line)]
+        lost = [self.evidence.connections[s.connection].closed for s in streams
+                if s.connection in self.evidence.connections]
+        known = [when for when in told + lost if when <= session.ended + SLACK_S]
+        return max(known, default=None)
 
     # ---- verdicts ----
 
