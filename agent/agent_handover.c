@@ -189,6 +189,7 @@ void agent_run_replace_confirm(void *ctx, struct ctrl_request *req, const json_t
 		refuse_order(req);
 		return;
 	}
+	a->handover.conn = NULL;
 	ctrl_reply_ok(req, NULL);
 	step_down(a, pid);
 }
