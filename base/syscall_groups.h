@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "base/syscall_filter.h"
 
@@ -60,7 +61,9 @@
 
 #define SYSCALLS_STREAMS {                                                                         \
 	.reason = "bytes of sockets, pipes and files",                                             \
-	.names = "read recvfrom sendto shutdown write writev",                                     \
+	.names = "read recvfrom shutdown write writev",                                            \
+	/* With MSG_FASTOPEN it is a connect(). */                                                 \
+	.rules = {{"sendto", 3, MSG_FASTOPEN, 0}},                                                 \
 }
 
 /* clang-format on */

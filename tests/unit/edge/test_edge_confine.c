@@ -26,15 +26,19 @@ static char dir[] = "/tmp/adit-edge-confine-XXXXXX";
 
 static int before; /* a socket that was there already */
 
+static struct sockaddr_in to; /* nobody */
+
 static int dials(void)
 {
-	struct sockaddr_in to = {
-		.sin_family = AF_INET,
-		.sin_port = htons(9),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-
 	return connect(before, (struct sockaddr *)&to, sizeof(to));
+}
+
+/* tcp(7): a connect() by another name, for which shutdown() makes a listener fit. */
+static int dials_by_sending(void)
+{
+	shutdown(before, SHUT_RDWR);
+	return (int)sendto(before, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&to,
+			   sizeof(to));
 }
 
 static int opens_ipv4(void)
@@ -68,7 +72,7 @@ static int signals(void)
 }
 
 static int (*const refused[])(void) = {
-	dials, opens_ipv4, opens_ipv6, opens_packet, executes, forks, signals,
+	dials, dials_by_sending, opens_ipv4, opens_ipv6, opens_packet, executes, forks, signals,
 };
 
 static struct edge_settings settings = {.state_dir = dir};
@@ -80,7 +84,12 @@ static int confine_us(void)
 	struct diag diag;
 	int r;
 
+	to.sin_family = AF_INET;
+	to.sin_port = htons(9);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	before = socket(AF_INET, SOCK_STREAM, 0);
+	if (listen(before, 1) < 0)
+		return -errno;
 	unsetenv(CONFINEMENT_ENV);
 	diag_init(&diag, NULL);
 	r = edge_confine(&e, &diag);
