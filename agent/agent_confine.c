@@ -74,13 +74,13 @@ int agent_confine(struct agent *a)
 {
 	/* Not only files: whoever configures the network replaces them. */
 	const struct landlock_area areas[] = {
-		{a->opt->config_path, LANDLOCK_READ, true},
-		{"/etc/resolv.conf", LANDLOCK_READ, true},
-		{"/run/systemd/resolve", LANDLOCK_READ, false},
+		{a->opt->config_path, LANDLOCK_READ, true, "--config"},
+		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
+		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
 		/* c-ares' random numbers. */
-		{"/dev/urandom", LANDLOCK_READ, false},
-		{a->boot->state_dir, LANDLOCK_CHANGE, false},
-		{a->boot->control_socket, LANDLOCK_CHANGE, true},
+		{"/dev/urandom", LANDLOCK_READ, false, NULL},
+		{a->boot->state_dir, LANDLOCK_CHANGE, false, "state-directory"},
+		{a->boot->control_socket, LANDLOCK_CHANGE, true, "control-socket"},
 	};
 	const struct confinement c = {
 		.areas = areas,

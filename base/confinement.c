@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/areas.h"
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/privileges.h"
@@ -24,8 +25,17 @@ static bool is_asked_for(const char *what)
 
 static int restrict_files(const struct confinement *c, struct confined *done, struct diag *diag)
 {
-	int r = landlock_restrict(c->areas, c->n_areas);
+	struct landlock_area areas[CONFINEMENT_AREAS_MAX];
+	int r;
 
+	if (c->n_areas > ARRAY_SIZE(areas))
+		return -E2BIG;
+	for (size_t i = 0; i < c->n_areas; i++)
+		areas[i] = c->areas[i];
+	r = areas_check(areas, c->n_areas, c->secret, diag);
+	if (r < 0)
+		return r;
+	r = landlock_restrict(areas, c->n_areas);
 	done->files = r == 0;
 	if (r == LANDLOCK_E_MISSING)
 		diag_add(diag, DIAG_WARNING, 0,

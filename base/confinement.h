@@ -20,9 +20,12 @@ struct diag;
 
 #define CONFINEMENT_ENV "ADIT_SECCOMP"
 
+#define CONFINEMENT_AREAS_MAX 16
+
 struct confinement {
 	const struct landlock_area *areas;
-	size_t n_areas;
+	size_t n_areas;	    /* CONFINEMENT_AREAS_MAX at most */
+	const char *secret; /* a folder that no area may contain (base/areas.h); NULL: none */
 	const struct syscall_group *groups;
 	size_t n_groups;
 	syscall_refused_cb on_refused;

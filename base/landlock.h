@@ -27,6 +27,7 @@ struct landlock_area {
 	 * be replaced.
 	 */
 	bool is_around;
+	const char *key; /* the setting that names it; NULL: none does */
 };
 
 #define LANDLOCK_E_MISSING 1 /* the kernel has none, or it isn't switched on */

@@ -75,11 +75,11 @@ int up_confine(struct up *u)
 {
 	/* Not only files: whoever configures the network replaces them. */
 	const struct landlock_area areas[] = {
-		{"/etc/resolv.conf", LANDLOCK_READ, true},
-		{"/run/systemd/resolve", LANDLOCK_READ, false},
+		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
+		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
 		/* c-ares' random numbers. */
-		{"/dev/urandom", LANDLOCK_READ, false},
-		{u->host.socket_path, LANDLOCK_CHANGE, true},
+		{"/dev/urandom", LANDLOCK_READ, false, NULL},
+		{u->host.socket_path, LANDLOCK_CHANGE, true, "--socket"},
 	};
 	const struct confinement c = {
 		.areas = areas,

@@ -171,6 +171,30 @@ class CaKey(Case):
         self.renew()
         self.assertEqual(self.ask("reload").returncode, 0)
 
+    def test_beside_the_configuration(self):
+        """An area is a folder: not where the CA's folder lies in it, too."""
+        if not landlock_here():
+            self.skipTest("this kernel has no Landlock")
+        stack = Stack(self, 7, edge_settings=f"access-log: {self.path('access.log')}\n")
+        edge = stack.edge
+        if "built with a sanitizer" in edge.process.log():
+            self.skipTest("built with a sanitizer")
+        key = os.path.join(edge.folder + "-ca", "ca-key.pem")
+        self.assertTrue(os.path.exists(key))
+        with open(edge.config, encoding="ascii") as f:
+            text = f.read()
+        for name in ("--config", "access-log"):
+            self.assertIn(f"{name}: the folder of ", edge.process.log())
+        with open(edge.config, "w", encoding="ascii") as f:
+            f.write(text + f"key: {key}\n")
+        done = edge.try_admin("reload")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"key: {key}: Permission denied", done.stderr)
+        # The file itself stays within reach.
+        with open(edge.config, "w", encoding="ascii") as f:
+            f.write(text)
+        self.assertEqual(edge.try_admin("reload").returncode, 0)
+
     def test_owner(self):
         """Run by root, it is root's; the edge's user owns the folder of the other files."""
         need("root")

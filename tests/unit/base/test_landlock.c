@@ -26,10 +26,10 @@
  * far/file; hidden/ and single, but for single/one, are nobody's.
  */
 static const struct landlock_area areas[] = {
-	{"mine", LANDLOCK_CHANGE, false},    {"shown", LANDLOCK_READ, false},
-	{"link/to", LANDLOCK_READ, true},    {"single/one", LANDLOCK_READ, false},
-	{NULL, LANDLOCK_CHANGE, false},	     {"nowhere", LANDLOCK_CHANGE, false},
-	{"nowhere/to", LANDLOCK_READ, true},
+	{"mine", LANDLOCK_CHANGE, false, NULL},	   {"shown", LANDLOCK_READ, false, NULL},
+	{"link/to", LANDLOCK_READ, true, NULL},	   {"single/one", LANDLOCK_READ, false, NULL},
+	{NULL, LANDLOCK_CHANGE, false, NULL},	   {"nowhere", LANDLOCK_CHANGE, false, NULL},
+	{"nowhere/to", LANDLOCK_READ, true, NULL},
 };
 
 static const struct {
