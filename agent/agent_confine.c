@@ -72,11 +72,17 @@ static void log_outcome(const struct diag *diag, const struct confined *done, in
 
 int agent_confine(struct agent *a)
 {
-	/* Not only files: whoever configures the network replaces them. */
+	/*
+	 * Not only files: whoever configures the network replaces them, and may point resolv.conf
+	 * elsewhere.
+	 */
 	const struct landlock_area areas[] = {
 		{a->opt->config_path, LANDLOCK_READ, true, "--config"},
 		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
 		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
+		{"/run/NetworkManager", LANDLOCK_READ, false, NULL},
+		{"/run/resolvconf", LANDLOCK_READ, false, NULL},
+		{"/run/connman", LANDLOCK_READ, false, NULL},
 		/* c-ares' random numbers. */
 		{"/dev/urandom", LANDLOCK_READ, false, NULL},
 		{a->boot->state_dir, LANDLOCK_CHANGE, false, "state-directory"},

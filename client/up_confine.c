@@ -73,10 +73,16 @@ static void log_outcome(const struct diag *diag, const struct confined *done, in
 
 int up_confine(struct up *u)
 {
-	/* Not only files: whoever configures the network replaces them. */
+	/*
+	 * Not only files: whoever configures the network replaces them, and may point resolv.conf
+	 * elsewhere.
+	 */
 	const struct landlock_area areas[] = {
 		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
 		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
+		{"/run/NetworkManager", LANDLOCK_READ, false, NULL},
+		{"/run/resolvconf", LANDLOCK_READ, false, NULL},
+		{"/run/connman", LANDLOCK_READ, false, NULL},
 		/* c-ares' random numbers. */
 		{"/dev/urandom", LANDLOCK_READ, false, NULL},
 		{u->host.socket_path, LANDLOCK_CHANGE, true, "--socket"},
