@@ -23,18 +23,19 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_CLOCK,
 	SYSCALLS_LOOP,
 	SYSCALLS_STREAMS,
+	SYSCALLS_DESCRIPTORS,
 	{
 		.reason = "dialling edges and origins; UDP and ping; netlink; systemd's socket",
 		.names = "bind connect getsockname getsockopt recvmmsg recvmsg sendmsg "
 			 "setsockopt",
 		.rules = {
-			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME},
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME, SYSCALL_ALWAYS},
 			/* A name server like fe80::1%eth0. */
-			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFINDEX},
-			{"socket", 0, SYSCALL_EXACTLY, AF_INET},
-			{"socket", 0, SYSCALL_EXACTLY, AF_INET6},
-			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK},
-			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX},
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFINDEX, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET6, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS},
 		},
 	},
 	{
@@ -43,7 +44,7 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "config.yml, resolv.conf and hosts, read again",
-		.names = "fcntl fstat lseek newfstatat openat uname",
+		.names = "fstat lseek newfstatat openat uname",
 	},
 	{
 		.reason = "the state file, by rename; the end of a name",
@@ -51,7 +52,7 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "core dumps once the secrets are gone",
-		.rules = {{"prctl", 0, SYSCALL_EXACTLY, PR_SET_DUMPABLE}},
+		.rules = {{"prctl", 0, SYSCALL_EXACTLY, PR_SET_DUMPABLE, SYSCALL_ALWAYS}},
 	},
 };
 /* clang-format on */

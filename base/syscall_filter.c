@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -131,16 +132,26 @@ static int allow_names(struct filter *f, const char *names)
 	return r;
 }
 
+static struct scmp_arg_cmp compare(unsigned int argument, uint64_t mask, uint64_t value)
+{
+	uint64_t expected = value == SYSCALL_OWN_PID ? (uint64_t)getpid() : value;
+
+	return SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, expected);
+}
+
 static int allow_rule(struct filter *f, const struct syscall_rule *rule)
 {
+	const struct syscall_test *also = &rule->also;
 	int number = seccomp_syscall_resolve_name(rule->name);
+	struct scmp_arg_cmp tests[] = {
+		compare(rule->argument, rule->mask, rule->value),
+		compare(also->argument, also->mask, also->value),
+	};
 
 	if (number == __NR_SCMP_ERROR)
 		return -EINVAL;
 	count(f, number);
-	return seccomp_rule_add(
-		f->ctx, SCMP_ACT_ALLOW, number, 1,
-		SCMP_CMP(rule->argument, SCMP_CMP_MASKED_EQ, rule->mask, rule->value));
+	return seccomp_rule_add_array(f->ctx, SCMP_ACT_ALLOW, number, also->mask ? 2 : 1, tests);
 }
 
 static int allow_group(struct filter *f, const struct syscall_group *group)

@@ -16,12 +16,25 @@
 
 #define SYSCALL_RULES_MAX 8
 
-/* Allowed where (argument & mask) == value; several rows for a call: where one of them holds. */
+/* As a rule's value: the process that installs the filter, by its id. */
+#define SYSCALL_OWN_PID UINT64_MAX
+
+struct syscall_test {
+	unsigned int argument; /* 0 is the first */
+	uint64_t mask;	       /* 0: no test */
+	uint64_t value;
+};
+
+/*
+ * Allowed where (argument & mask) == value, and the same for @also, which is about another
+ * argument; several rows for a call: where one of them holds.
+ */
 struct syscall_rule {
 	const char *name;
 	unsigned int argument; /* 0 is the first */
 	uint64_t mask;
 	uint64_t value;
+	struct syscall_test also;
 };
 
 struct syscall_group {

@@ -23,17 +23,18 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_CLOCK,
 	SYSCALLS_LOOP,
 	SYSCALLS_STREAMS,
+	SYSCALLS_DESCRIPTORS,
 	{
 		.reason = "dialling the edge; name servers; netlink; systemd's socket",
 		.names = "bind connect getpeername getsockname getsockopt recvmsg setsockopt",
 		.rules = {
-			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME},
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFNAME, SYSCALL_ALWAYS},
 			/* A name server like fe80::1%eth0. */
-			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFINDEX},
-			{"socket", 0, SYSCALL_EXACTLY, AF_INET},
-			{"socket", 0, SYSCALL_EXACTLY, AF_INET6},
-			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK},
-			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX},
+			{"ioctl", 1, SYSCALL_EXACTLY, SIOCGIFINDEX, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_INET6, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS},
 		},
 	},
 	{
@@ -42,11 +43,11 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "a name asked over TCP, as a stream of our own",
-		.rules = {{"socketpair", 0, SYSCALL_EXACTLY, AF_UNIX}},
+		.rules = {{"socketpair", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS}},
 	},
 	{
 		.reason = "resolv.conf and hosts, read again",
-		.names = "fcntl fstat lseek newfstatat openat uname",
+		.names = "fstat lseek newfstatat openat uname",
 	},
 	{
 		.reason = "the end: the control socket's name, the helper's clean-up",

@@ -30,17 +30,18 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_CLOCK,
 	SYSCALLS_LOOP,
 	SYSCALLS_STREAMS,
+	SYSCALLS_DESCRIPTORS,
 	{
 		.reason = "agents, clients and commands that connect",
 		.names = "accept4 getpeername getsockname getsockopt setsockopt",
 	},
 	{
 		.reason = "telling systemd",
-		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX}},
+		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS}},
 	},
 	{
 		.reason = "edge.yml, certificate, key and CA, read again",
-		.names = "access fcntl fstat lseek newfstatat openat",
+		.names = "access fstat lseek newfstatat openat",
 	},
 	{
 		.reason = "the database, its log and their locks",

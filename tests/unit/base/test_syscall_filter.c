@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,10 +38,11 @@ static const struct syscall_group groups[] = {
 	SYSCALLS_CLOCK,
 	SYSCALLS_LOOP,
 	SYSCALLS_STREAMS,
+	SYSCALLS_DESCRIPTORS,
 	{
 		.reason = "sockets of one kind; files, to look at /proc",
 		.names = "newfstatat openat",
-		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX}},
+		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS}},
 	},
 	{
 		.reason = "the runtimes of sanitizers, which these tests are built with as well",
@@ -106,9 +109,55 @@ static long signals_others(void)
 	return kill(1, 0);
 }
 
+static long signals_a_thread_of_others(void)
+{
+	return syscall(SYS_tgkill, 1, 1, 0);
+}
+
+static long has_input_signalled(void)
+{
+	return fcntl(STDIN_FILENO, F_SETOWN, 1);
+}
+
+static long chooses_a_signal(void)
+{
+	return fcntl(STDIN_FILENO, F_SETSIG, SIGKILL);
+}
+
+static long asks_for_signals(void)
+{
+	return fcntl(STDIN_FILENO, F_SETFL, O_ASYNC | O_NONBLOCK);
+}
+
+static long limits_others(void)
+{
+	struct rlimit limit;
+
+	return prlimit(1, RLIMIT_NOFILE, NULL, &limit);
+}
+
+static long connects_by_sending(void)
+{
+	return sendto(STDIN_FILENO, "x", 1, MSG_FASTOPEN, NULL, 0);
+}
+
 static long (*const refused[])(void) = {
-	executes,  traces,     makes_a_process,	     makes_a_namespace,	    leaves_the_namespace,
-	maps_code, makes_code, opens_another_socket, types_into_a_terminal, signals_others,
+	executes,
+	traces,
+	makes_a_process,
+	makes_a_namespace,
+	leaves_the_namespace,
+	maps_code,
+	makes_code,
+	opens_another_socket,
+	types_into_a_terminal,
+	signals_others,
+	signals_a_thread_of_others,
+	has_input_signalled,
+	chooses_a_signal,
+	asks_for_signals,
+	limits_others,
+	connects_by_sending,
 };
 
 static _Atomic int last_refused;
@@ -206,6 +255,7 @@ static int holds_for_all_threads(size_t unused UNUSED)
 
 static int allows_its_list(size_t unused UNUSED)
 {
+	struct rlimit limit;
 	char *big;
 	int fd;
 
@@ -215,6 +265,10 @@ static int allows_its_list(size_t unused UNUSED)
 	if (fd < 0 || !big)
 		return 1;
 	free(big);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return 2;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || raise(0) != 0)
+		return 3;
 	close(fd);
 	return 0;
 }
@@ -232,7 +286,8 @@ static int knows_every_name(size_t unused UNUSED)
 {
 	static const struct syscall_group bad[] = {{.reason = "a slip", .names = "read wriet"}};
 	static const struct syscall_group worse[] = {
-		{.reason = "a slip", .rules = {{"sokcet", 0, SYSCALL_EXACTLY, AF_UNIX}}}};
+		{.reason = "a slip",
+		 .rules = {{"sokcet", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS}}}};
 
 	if (syscall_filter_install(bad, 1, SYSCALL_KILL, NULL) != -EINVAL ||
 	    syscall_filter_install(worse, 1, SYSCALL_KILL, NULL) != -EINVAL)
