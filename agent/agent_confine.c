@@ -59,8 +59,9 @@ static const struct syscall_group groups[] = {
 
 static void on_refused(int number)
 {
-	log_error("a system call was refused that the agent has no use for",
-		  log_int("number", number));
+	log_write_in_signal(LOG_LEVEL_ERROR,
+			    "a system call was refused that the agent has no use for",
+			    (const struct log_field[]){log_int("number", number), LOG_END});
 }
 
 static void log_outcome(const struct diag *diag, const struct confined *done, int r)

@@ -90,13 +90,11 @@ static void write_all(const char *bytes, size_t n)
 	}
 }
 
-static void emit(enum log_level level, const struct log_line *line)
+static void emit_at(const char *time, enum log_level level, const struct log_line *line)
 {
 	char bytes[LOG_LINE_MAX + 64];
-	char time[CLOCK_TEXT_MAX];
 	int n;
 
-	clock_format_wall(clock_wall_ms(), time);
 	if (sink.format == LOG_FORMAT_JSON)
 		n = snprintf(bytes, sizeof(bytes), "{\"time\":\"%s\",%.*s\n", time, (int)line->n,
 			     line->bytes);
@@ -106,6 +104,13 @@ static void emit(enum log_level level, const struct log_line *line)
 	else
 		n = snprintf(bytes, sizeof(bytes), "%s %.*s\n", time, (int)line->n, line->bytes);
 	write_all(bytes, (size_t)n);
+}
+
+static void emit(enum log_level level, const struct log_line *line)
+{
+	char time[CLOCK_TEXT_MAX];
+
+	emit_at(clock_format_wall(clock_wall_ms(), time), level, line);
 }
 
 static void emit_repeats(void)
@@ -162,6 +167,44 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	log_line_build(&line, sink.format, level, message, fields);
 	write_line(level, &line);
 	pthread_mutex_unlock(&sink.lock);
+	errno = saved;
+}
+
+static bool is_leap(int year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* As clock_format_wall(), but without gmtime_r(), which takes a lock of the C library's. */
+static char *format_time(uint64_t wall_ms, char out[CLOCK_TEXT_MAX])
+{
+	static const int days_of[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	uint64_t s = wall_ms / MSEC_PER_SEC;
+	unsigned int of_day = (unsigned int)(s % 86400);
+	int days = (int)(s / 86400), year = 1970, month = 0;
+
+	for (; days >= 365 + is_leap(year); year++)
+		days -= 365 + is_leap(year);
+	for (; days >= days_of[month] + (month == 1 && is_leap(year)); month++)
+		days -= days_of[month] + (month == 1 && is_leap(year));
+	snprintf(out, CLOCK_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+		 (unsigned int)year % 10000, (unsigned int)(month + 1) % 100,
+		 (unsigned int)(days + 1) % 100, of_day / 3600 % 100, of_day / 60 % 60, of_day % 60,
+		 (unsigned int)(wall_ms % MSEC_PER_SEC));
+	return out;
+}
+
+/* Of snprintf() only integers and strings, for which the C library neither locks nor allocates. */
+void log_write_in_signal(enum log_level level, const char *message, const struct log_field *fields)
+{
+	int saved = errno;
+	struct log_line line;
+	char time[CLOCK_TEXT_MAX];
+
+	if (!log_is_enabled(level))
+		return;
+	log_line_build(&line, sink.format, level, message, fields);
+	emit_at(format_time((uint64_t)clock_wall_ms(), time), level, &line);
 	errno = saved;
 }
 

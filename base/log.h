@@ -69,6 +69,12 @@ void log_flush(void);
 /* Any thread may call it; errno is kept. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
+/*
+ * For signal handlers: takes no lock, so the line may stand within another one's write, and repeats
+ * of it aren't counted.
+ */
+void log_write_in_signal(enum log_level level, const char *message, const struct log_field *fields);
+
 #define LOG_AT(level, message, ...)                                                                \
 	log_write(level, message, (const struct log_field[]){__VA_ARGS__})
 #define log_debug(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END)

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/log_line.h"
 
@@ -329,6 +330,30 @@ static void test_journal_of_another_stream(void **state)
 	}
 }
 
+/* As a signal's handler that interrupts a write: the lock is taken. */
+static uint64_t interrupted_ms(void)
+{
+	log_write_in_signal(LOG_LEVEL_ERROR, "within",
+			    (const struct log_field[]){log_int("number", 7), LOG_END});
+	return now_ms;
+}
+
+static void test_in_signal(void **state)
+{
+	char before[CLOCK_TEXT_MAX], after[CLOCK_TEXT_MAX];
+	const char *text;
+
+	log_set_clock(interrupted_ms);
+	clock_format_wall(clock_wall_ms(), before);
+	log_info("outer", log_int("i", 1));
+	clock_format_wall(clock_wall_ms(), after);
+	text = captured(*state);
+	assert_true(strncmp(before, text, strlen(before)) <= 0);
+	assert_true(strncmp(after, text, strlen(after)) >= 0);
+	assert_true(strncmp(after_time(text), "ERR within number=7\n", 20) == 0);
+	assert_non_null(strstr(text, "INF outer i=1\n"));
+}
+
 #define CAPTURED_TEST(test) cmocka_unit_test_setup_teardown(test, start_capture, stop_capture)
 
 int main(void)
@@ -345,6 +370,7 @@ int main(void)
 		CAPTURED_TEST(test_repeats_are_counted),
 		CAPTURED_TEST(test_repeats_are_told_in_time),
 		CAPTURED_TEST(test_single_lines_have_no_count),
+		CAPTURED_TEST(test_in_signal),
 		CAPTURED_TEST(test_journal_prefix),
 		CAPTURED_TEST(test_journal_of_another_stream),
 	};
