@@ -37,6 +37,17 @@
 /* What the first version knows: bits 0 to 12. */
 #define ALL_OF_FIRST ((1ULL << 13) - 1)
 
+/* The first version that keeps signals within those that are restricted like us. */
+#define SCOPES_SINCE 6
+#define SCOPE_SIGNAL (1ULL << 1)
+
+/* struct landlock_ruleset_attr as of that version. */
+struct ruleset_attr {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
 /* What each version of the kernel's interface, from the second on, has learnt to refuse. */
 static const struct {
 	int version;
@@ -57,10 +68,14 @@ static uint64_t rights_of(int version)
 	return rights;
 }
 
-static int open_ruleset(uint64_t handled)
+static int open_ruleset(uint64_t handled, int version)
 {
-	struct landlock_ruleset_attr attr = {.handled_access_fs = handled};
-	long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	struct ruleset_attr attr = {
+		.handled_access_fs = handled,
+		.scoped = version >= SCOPES_SINCE ? SCOPE_SIGNAL : 0,
+	};
+	size_t n = version >= SCOPES_SINCE ? sizeof(attr) : sizeof(attr.handled_access_fs);
+	long fd = syscall(SYS_landlock_create_ruleset, &attr, n, 0);
 
 	return fd < 0 ? -errno : (int)fd;
 }
@@ -136,7 +151,7 @@ int landlock_restrict(const struct landlock_area *areas, size_t n)
 	if (version < 1)
 		return LANDLOCK_E_MISSING;
 	set.handled = rights_of((int)version);
-	fd = open_ruleset(set.handled);
+	fd = open_ruleset(set.handled, (int)version);
 	if (fd < 0)
 		return err_trace(fd);
 	set.fd = fd;

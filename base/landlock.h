@@ -5,7 +5,8 @@
  * landlock - which files this thread, and those it makes, may open from now on; landlock(7)
  *
  * Everything is refused with EACCES but what lies in the areas; executing is refused everywhere.
- * What is open stays open. Connecting to a unix socket isn't opening a file.
+ * What is open stays open. Connecting to a unix socket isn't opening a file. From Linux 6.12 on,
+ * signals reach only processes that are restricted, too.
  */
 
 #include <stdbool.h>

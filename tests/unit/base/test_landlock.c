@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +136,19 @@ static int changes_its_areas(void)
 	return errno == EACCES ? 0 : 6;
 }
 
+/* Version 6 of the kernel's interface. */
+static int keeps_its_signals(void)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	int r = restrict_us();
+
+	if (r || version < 6)
+		return r ? r : MISSING;
+	if (kill(getpid(), 0) < 0)
+		return 3;
+	return kill(getppid(), 0) < 0 && errno == EPERM ? 0 : 4;
+}
+
 static void run(int (*fn)(void))
 {
 	int status;
@@ -160,11 +175,18 @@ static void test_changing(void **state)
 	run(changes_its_areas);
 }
 
+static void test_signals(void **state)
+{
+	(void)state;
+	run(keeps_its_signals);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opening),
 		cmocka_unit_test(test_changing),
+		cmocka_unit_test(test_signals),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);
