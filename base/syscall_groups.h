@@ -28,6 +28,15 @@
 	(CLONE_THREAD | CLONE_VM | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |   \
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
+/*
+ * The second comparison of socket(): of AF_UNIX only what systemd is told by. A stream could ask a
+ * user's service manager or a container engine to start a program.
+ */
+#define SYSCALL_DATAGRAMS                                                                          \
+	{                                                                                          \
+		1, 0xf, SOCK_DGRAM                                                                 \
+	}
+
 /* No second comparison. */
 #define SYSCALL_ALWAYS                                                                             \
 	{                                                                                          \

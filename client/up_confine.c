@@ -34,7 +34,7 @@ static const struct syscall_group groups[] = {
 			{"socket", 0, SYSCALL_EXACTLY, AF_INET, SYSCALL_ALWAYS},
 			{"socket", 0, SYSCALL_EXACTLY, AF_INET6, SYSCALL_ALWAYS},
 			{"socket", 0, SYSCALL_EXACTLY, AF_NETLINK, SYSCALL_ALWAYS},
-			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS},
+			{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_DATAGRAMS},
 		},
 	},
 	{

@@ -37,7 +37,7 @@ static const struct syscall_group groups[] = {
 	},
 	{
 		.reason = "telling systemd",
-		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_ALWAYS}},
+		.rules = {{"socket", 0, SYSCALL_EXACTLY, AF_UNIX, SYSCALL_DATAGRAMS}},
 	},
 	{
 		.reason = "edge.yml, certificate, key and CA, read again",

@@ -51,6 +51,12 @@ static int opens_ipv6(void)
 	return socket(AF_INET6, SOCK_DGRAM, 0);
 }
 
+/* Of unix sockets only those that tell systemd something. */
+static int opens_stream(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
 static int opens_packet(void)
 {
 	return socket(AF_PACKET, SOCK_RAW, 0);
@@ -72,7 +78,8 @@ static int signals(void)
 }
 
 static int (*const refused[])(void) = {
-	dials, dials_by_sending, opens_ipv4, opens_ipv6, opens_packet, executes, forks, signals,
+	dials,	      dials_by_sending, opens_ipv4, opens_ipv6, opens_stream,
+	opens_packet, executes,		forks,	    signals,
 };
 
 static struct edge_settings settings = {.state_dir = dir};
@@ -104,6 +111,8 @@ static int try_all(void)
 		return 100;
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0)
 		return NO_FILTER;
+	if (socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0)
+		return 101;
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		errno = 0;
 		if (refused[i]() != -1 || errno != EPERM)
