@@ -50,10 +50,6 @@ static const struct syscall_group groups[] = {
 		.reason = "the state file, by rename; the end of a name",
 		.names = "fchmod fsync rename unlink",
 	},
-	{
-		.reason = "core dumps once the secrets are gone",
-		.rules = {{"prctl", 0, SYSCALL_EXACTLY, PR_SET_DUMPABLE, SYSCALL_ALWAYS}},
-	},
 };
 /* clang-format on */
 
