@@ -74,6 +74,47 @@ static bool area_contains(const struct landlock_area *area, const char *path)
 	return folder_contains(area->path, path) || (is_there && folder_contains(real, path));
 }
 
+/* ---- folders that many share ---- */
+
+static const char *const shared[] = {
+	"/", "/etc", "/run", "/tmp", "/var", "/var/lib", "/var/log", "/var/tmp", "/home", "/root",
+};
+
+static bool is_folder(const char *folder, const char *name)
+{
+	char real[PATH_MAX];
+
+	return name && realpath(name, real) && strcmp(real, folder) == 0;
+}
+
+static bool is_shared(const char *folder)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+		if (is_folder(folder, shared[i]))
+			return true;
+	return is_folder(folder, getenv("HOME"));
+}
+
+static void warn_wide(const struct landlock_area *area, struct diag *diag)
+{
+	char folder[PATH_MAX], real[PATH_MAX];
+
+	if (area->is_around ? folder_of(area->path, folder) < 0
+			    : snprintf(folder, sizeof(folder), "%s", area->path) >= PATH_MAX)
+		return;
+	if (realpath(folder, real) && is_shared(real))
+		diag_add(diag, DIAG_WARNING, 0,
+			 "%s: %s makes all of %s ours to change: give it a folder of its own",
+			 area->key, area->path, real);
+}
+
+void areas_warn_wide(const struct landlock_area *areas, size_t n, struct diag *diag)
+{
+	for (size_t i = 0; i < n; i++)
+		if (areas[i].path && areas[i].key && areas[i].right == LANDLOCK_CHANGE)
+			warn_wide(&areas[i], diag);
+}
+
 /* ---- secrets ---- */
 
 static int narrow(struct landlock_area *area, const char *secret, struct diag *diag)

@@ -16,6 +16,12 @@
 struct diag;
 
 /*
+ * A warning for each setting whose area is a folder that many share, such as /run or $HOME, and may
+ * be changed: the right to it is wider than the daemon's need.
+ */
+void areas_warn_wide(const struct landlock_area *areas, size_t n, struct diag *diag);
+
+/*
  * Narrows those of @areas that contain the folder @secret, which needn't be there yet (NULL: none),
  * with a warning each. -EINVAL with an error in @diag where that can't be done, or another -errno.
  */

@@ -35,6 +35,7 @@ static int restrict_files(const struct confinement *c, struct confined *done, st
 	r = areas_check(areas, c->n_areas, c->secret, diag);
 	if (r < 0)
 		return r;
+	areas_warn_wide(areas, c->n_areas, diag);
 	r = landlock_restrict(areas, c->n_areas);
 	done->files = r == 0;
 	if (r == LANDLOCK_E_MISSING)

@@ -95,11 +95,41 @@ static void test_refusing(void **state)
 	diag_deinit(&diag);
 }
 
+static const struct {
+	struct landlock_area area;
+	bool is_wide;
+} wide[] = {
+	{{"/run/adit.sock", LANDLOCK_CHANGE, true, "control-socket"}, true},
+	{{"/adit.sock", LANDLOCK_CHANGE, true, "control-socket"}, true},
+	{{"/var/lib/../lib", LANDLOCK_CHANGE, false, "state-directory"}, true},
+	{{"own/adit.sock", LANDLOCK_CHANGE, true, "control-socket"}, true}, /* $HOME */
+	{{"state/adit.sock", LANDLOCK_CHANGE, true, "control-socket"}, false},
+	{{"/etc/edge.yml", LANDLOCK_READ, true, "--config"}, false},
+	{{"/tmp/fixed", LANDLOCK_CHANGE, true, NULL}, false},
+	{{NULL, LANDLOCK_CHANGE, true, "access-log"}, false},
+};
+
+static void test_wide(void **state)
+{
+	(void)state;
+	setenv("HOME", "own", 1);
+	for (size_t i = 0; i < ARRAY_SIZE(wide); i++) {
+		struct diag diag;
+
+		diag_init(&diag, NULL);
+		areas_warn_wide(&wide[i].area, 1, &diag);
+		assert_int_equal(diag.n_items, wide[i].is_wide);
+		assert_int_equal(diag.n_errors, 0);
+		diag_deinit(&diag);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_narrowing),
 		cmocka_unit_test(test_refusing),
+		cmocka_unit_test(test_wide),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);
