@@ -20,16 +20,18 @@ class ReloadTest(Case):
     def setUp(self):
         super().setUp()
         self.port = free_port()
+        # Files that are replaced can't have the CA's folder beside them.
+        os.mkdir(self.path("etc"))
         self.state = self.path("edge")
         self.head = (f"listen: 127.0.0.1:{self.port}\nstate-directory: {self.state}\n"
-                     f"control-socket: {self.path('edge.sock')}\n")
+                     f"control-socket: {self.path('etc/edge.sock')}\n")
         self.init(self.state)
 
     def init(self, folder):
         self.check("init", "--state-directory", folder, "--ip", "127.0.0.1")
 
     def configure(self, settings, head=None):
-        self.config = self.write("edge.yml", (head or self.head) + settings)
+        self.config = self.write("etc/edge.yml", (head or self.head) + settings)
 
     def run_edge(self, settings="", **options):
         self.configure(settings)
@@ -38,7 +40,7 @@ class ReloadTest(Case):
                    show=self.edge.log_tail)
 
     def ask(self, *argv):
-        env = {**os.environ, "ADIT_EDGE_CONTROL_SOCKET": self.path("edge.sock")}
+        env = {**os.environ, "ADIT_EDGE_CONTROL_SOCKET": self.path("etc/edge.sock")}
         return subprocess.run([EDGE, *argv], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60, env=env)
 
@@ -152,7 +154,7 @@ class ReloadTest(Case):
         self.assertEqual(self.reload(), ([], []))
         second = self.serial()
         self.assertNotEqual(first, second)
-        other = self.path("other")
+        other = self.path("etc/other")
         self.init(other)
         self.configure(f"certificate: {other}/cert.pem\nkey: {other}/key.pem\n"
                        f"ca: {other}/ca.pem\n")
@@ -162,14 +164,14 @@ class ReloadTest(Case):
 
     def test_bad_certificate_changes_nothing(self):
         self.run_edge()
-        first, other = self.serial(), self.path("other")
+        first, other = self.serial(), self.path("etc/other")
         self.init(other)
-        junk = self.write("junk.pem", "junk")
+        junk = self.write("etc/junk.pem", "junk")
         for settings, words in (
                 (f"certificate: {junk}\n", ["junk.pem", "PEM"]),
                 (f"certificate: {other}/cert.pem\n", ["key.pem", "belong"]),
-                (f"certificate: {self.path('none.pem')}\n", ["none.pem"]),
-                (f"ca: {self.path('none.pem')}\n", ["ca: ", "none.pem", "No such file"])):
+                (f"certificate: {self.path('etc/none.pem')}\n", ["none.pem"]),
+                (f"ca: {self.path('etc/none.pem')}\n", ["ca: ", "none.pem", "No such file"])):
             with self.subTest(settings):
                 self.configure("drain-timeout: 1s\n" + settings)
                 self.assertRefused(*words)

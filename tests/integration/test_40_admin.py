@@ -20,7 +20,9 @@ class Admin(Case):
     def setUp(self):
         super().setUp()
         self.state = self.path("edge")
-        self.socket = self.path("edge.sock")
+        # Where the CA's folder is, the edge can't remove its socket.
+        os.mkdir(self.path("run"))
+        self.socket = self.path("run/edge.sock")
         self.address = f"127.0.0.1:{free_port()}"
         self.config = self.write("edge.yml", f"listen: {self.address}\n"
                                  f"state-directory: {self.state}\ncontrol-socket: {self.socket}\n")
