@@ -134,9 +134,7 @@ static void watchdog_cb(uv_timer_t *timer)
 
 static void relieve(struct agent *a)
 {
-	size_t excess =
-		pressure_excess(&a->service.pressure, &a->loop->budget, io_loop_now_ms(a->loop));
-	unsigned int n = excess > 0 ? origins_relieve(a->origins, excess) : 0;
+	unsigned int n = origins_relieve(a->origins, &a->service.pressure);
 
 	a->service.n_cut += n;
 	if (n > 0)

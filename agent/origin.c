@@ -64,6 +64,7 @@ struct dial {
 	enum relay_mode mode;
 	int fd;		  /* -1 once it is the relay's */
 	struct buf early; /* received before the connection stood */
+	bool is_marked;	  /* was here when the buffer budget was looked at */
 	uv_poll_t poll;
 	uv_timer_t timer;
 	unsigned int n_handles; /* that uv still knows */
@@ -349,11 +350,24 @@ void origins_abort_all(struct origins *o)
 		abort_flow(list_entry(pos, struct flow, node), STREAM_ERROR_DRAINING, "shut down");
 }
 
-static size_t buffered(struct list *node)
+static void mark(struct list *node)
+{
+	struct flow *f = list_entry(node, struct flow, node);
+
+	if (f->dial)
+		f->dial->is_marked = true;
+	else
+		relay_mark(f->relay);
+}
+
+/* Nobody takes anything before the connection stands. */
+static size_t stalled(struct list *node, uint64_t elapsed_ms)
 {
 	const struct flow *f = list_entry(node, struct flow, node);
 
-	return f->dial ? buf_len(&f->dial->early) : relay_buffered(f->relay);
+	if (f->dial)
+		return f->dial->is_marked ? buf_len(&f->dial->early) : 0;
+	return relay_stalled(f->relay, elapsed_ms);
 }
 
 static void cut(struct list *node)
@@ -364,11 +378,11 @@ static void cut(struct list *node)
 	abort_flow(f, STREAM_ERROR_LIMIT, "cut");
 }
 
-unsigned int origins_relieve(struct origins *o, size_t n_bytes)
+unsigned int origins_relieve(struct origins *o, struct pressure *p)
 {
-	static const struct pressure_ops ops = {.buffered = buffered, .cut = cut};
+	static const struct pressure_ops ops = {.mark = mark, .stalled = stalled, .cut = cut};
 
-	return pressure_cut(&o->flows, &ops, n_bytes);
+	return pressure_relieve(p, &o->loop->budget, &o->flows, &ops, io_loop_now_ms(o->loop));
 }
 
 struct origins *origins_free(struct origins *o)

@@ -24,6 +24,7 @@
 struct h2_stream;
 struct io_loop;
 struct origins;
+struct pressure;
 
 struct origin_request {
 	struct h2_stream *stream;
@@ -48,11 +49,8 @@ void origins_open(struct origins *o, const struct origin_request *req);
 /* Resets every flow. */
 void origins_abort_all(struct origins *o);
 
-/*
- * Ends the flows that hold most of what is buffered, until @n_bytes or PRESSURE_CUT_MAX flows are
- * gone (wire/pressure.h). Returns how many.
- */
-unsigned int origins_relieve(struct origins *o, size_t n_bytes);
+/* To be called as pressure_relieve(), of which @p is the state. Returns how many flows were cut. */
+unsigned int origins_relieve(struct origins *o, struct pressure *p);
 
 /* To be called now and then: gives memory back after many flows have ended. */
 void origins_tidy(struct origins *o);

@@ -45,6 +45,7 @@ enum flow_state {
 struct flow_dial {
 	struct buf early; /* from the client, before the answer; counted in the budget */
 	bool client_ended;
+	bool is_marked; /* was here when the buffer budget was looked at (edge/relief.h) */
 	uint64_t tried[FLOW_TRIES_MAX]; /* serials of connections */
 	size_t n_tried;
 	struct uuid leaving[FLOW_TRIES_MAX]; /* connectors that said they drain */

@@ -7,11 +7,24 @@
 #include "wire/io_loop.h"
 #include "wire/relay.h"
 
-static size_t buffered(struct list *node)
+static void mark(struct list *node)
+{
+	struct flow *f = list_entry(node, struct flow, node);
+
+	if (f->dial)
+		f->dial->is_marked = true;
+	else
+		relay_mark(f->relay);
+}
+
+/* Nobody takes anything before the answer. */
+static size_t stalled(struct list *node, uint64_t elapsed_ms)
 {
 	const struct flow *f = list_entry(node, struct flow, node);
 
-	return f->dial ? buf_len(&f->dial->early) : relay_buffered(f->relay);
+	if (f->dial)
+		return f->dial->is_marked ? buf_len(&f->dial->early) : 0;
+	return relay_stalled(f->relay, elapsed_ms);
 }
 
 static void cut(struct list *node)
@@ -20,12 +33,12 @@ static void cut(struct list *node)
 		 "buffer-budget is used up and it isn't read");
 }
 
-static const struct pressure_ops ops = {.buffered = buffered, .cut = cut};
+static const struct pressure_ops ops = {.mark = mark, .stalled = stalled, .cut = cut};
 
 void relief_tick(struct edge *e, uint64_t now_ms)
 {
-	size_t excess = pressure_excess(&e->pressure, &e->io->budget, now_ms);
-	unsigned int n_cut = pressure_cut(&e->flows, &ops, excess);
+	unsigned int n_cut =
+		pressure_relieve(&e->pressure, &e->io->budget, &e->flows, &ops, now_ms);
 
 	if (n_cut == 0)
 		return;

@@ -27,8 +27,7 @@ struct budget {
 	size_t in_hand_bytes; /* received in the running feed: may all be buffered at its end */
 	size_t granted_bytes; /* sum of connection windows */
 	size_t n_links;
-	uint32_t n_reliefs; /* how often it fell to the soft limit or below */
-	size_t links_max;   /* that may be there at one time; 0: nothing is kept for them */
+	size_t links_max; /* that may be there at one time; 0: nothing is kept for them */
 };
 
 /* @hard_bytes 0: soft plus 256 MiB. Below the soft limit: no window is granted. */
@@ -61,10 +60,7 @@ static inline bool budget_is_over(const struct budget *b)
 
 static inline void budget_sub(struct budget *b, size_t n)
 {
-	bool was_over = budget_is_over(b);
-
 	b->used_bytes -= n;
-	b->n_reliefs += was_over && !budget_is_over(b);
 }
 
 /* True while @n more bytes would leave it under the soft limit. */

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "wire/h2_session.h"
+#include "wire/pressure.h"
 #include "wire/relay_private.h"
 
 /* More than any stream window of ours: the peer can't reach it without breaking flow control. */
@@ -364,9 +365,31 @@ void relay_preload_b(struct relay *r, struct buf *early, bool ended)
 	preload(&r->b, early, ended);
 }
 
-size_t relay_buffered(const struct relay *r)
+/* Less than a KiB is no movement. */
+static uint32_t mark_of(const struct relay_side *side)
 {
-	return r->end == RELAY_END_ABORTED ? 0 : buf_len(&r->a.queue) + buf_len(&r->b.queue);
+	return (uint32_t)(side->n_bytes / 1024 + 1);
+}
+
+void relay_mark(struct relay *r)
+{
+	r->a_mark = mark_of(&r->a);
+	r->b_mark = mark_of(&r->b);
+}
+
+static size_t stalled(const struct relay_side *side, uint32_t mark, uint64_t elapsed_ms)
+{
+	uint64_t taken = (uint64_t)(mark_of(side) - mark) * 1024;
+	size_t held = buf_len(&side->queue);
+
+	return mark != 0 && pressure_is_stalled(held, taken, elapsed_ms) ? held : 0;
+}
+
+size_t relay_stalled(const struct relay *r, uint64_t elapsed_ms)
+{
+	if (r->end == RELAY_END_ABORTED)
+		return 0;
+	return stalled(&r->a, r->a_mark, elapsed_ms) + stalled(&r->b, r->b_mark, elapsed_ms);
 }
 
 void relay_abort(struct relay *r)

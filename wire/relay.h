@@ -80,8 +80,13 @@ NODISCARD int relay_new_streams(struct relay **relayp, struct io_loop *loop, str
 void relay_preload_b(struct relay *r, struct buf *early, bool ended);
 void relay_preload_a(struct relay *r, struct buf *early, bool ended);
 
-/* Received and not yet taken, on both sides; 0 after relay_abort(). */
-size_t relay_buffered(const struct relay *r);
+/* From here on it is measured what goes out of either queue. */
+void relay_mark(struct relay *r);
+/*
+ * Bytes received and not yet taken, in those of the two queues that pressure_is_stalled()
+ * @elapsed_ms (not 0) after relay_mark(); 0 without one, and after relay_abort().
+ */
+size_t relay_stalled(const struct relay *r, uint64_t elapsed_ms);
 
 /* Ends both sides at once (reset); done is called from a task. */
 void relay_abort(struct relay *r);

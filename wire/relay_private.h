@@ -69,6 +69,9 @@ struct relay {
 	uint8_t end;  /* enum relay_end */
 	uint8_t n_handles;
 	bool finished;
+	/* What was taken from either side at relay_mark(), in KiB and one more; 0: not marked. */
+	uint32_t a_mark;
+	uint32_t b_mark;
 };
 
 static_assert(sizeof(struct relay) <= 160, "thousands of them idle");

@@ -206,7 +206,7 @@ void ctrl_server_sweep(struct ctrl_server *s UNUSED, uint64_t now_ms UNUSED)
 {
 }
 
-unsigned int origins_relieve(struct origins *o UNUSED, size_t n_bytes UNUSED)
+unsigned int origins_relieve(struct origins *o UNUSED, struct pressure *p UNUSED)
 {
 	return 0;
 }
