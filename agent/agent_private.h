@@ -23,6 +23,7 @@
 #include "base/compiler.h"
 #include "base/health.h"
 #include "base/list.h"
+#include "base/quota.h"
 #include "base/uuid.h"
 #include "ctrl/state_file.h"
 #include "tun/netlink.h"
@@ -64,6 +65,7 @@ struct agent_service {
 	bool save_failed; /* and was logged */
 	struct pressure pressure;
 	uint64_t n_cut; /* streams that held the buffer budget for too long */
+	struct quota cuts_told;
 };
 
 /* agent_routes.c */

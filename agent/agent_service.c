@@ -21,10 +21,11 @@
 #include "ctrl/ctrl_server.h"
 #include "wire/io_loop.h"
 
-#define READY_AFTER_MS	10000
-#define READY_AGAIN_MS	100
-#define SWEEP_EVERY_MS	10000
-#define STATUS_TEXT_MAX 128
+#define READY_AFTER_MS	     10000
+#define READY_AGAIN_MS	     100
+#define SWEEP_EVERY_MS	     10000
+#define CUTS_TOLD_PER_MINUTE 2
+#define STATUS_TEXT_MAX	     128
 
 static int64_t wall_s(void)
 {
@@ -137,7 +138,8 @@ static void relieve(struct agent *a)
 	unsigned int n = origins_relieve(a->origins, &a->service.pressure);
 
 	a->service.n_cut += n;
-	if (n > 0)
+	if (n > 0 &&
+	    quota_take(&a->service.cuts_told, CUTS_TOLD_PER_MINUTE, io_loop_now_ms(a->loop)))
 		log_warn("buffer-budget is used up by streams that nobody reads: the largest are "
 			 "cut",
 			 log_int("streams", n));

@@ -374,8 +374,8 @@ static void cut(struct list *node)
 {
 	struct flow *f = list_entry(node, struct flow, node);
 
-	log_flow(f, "stream cut", "buffer-budget is used up and it isn't read");
-	abort_flow(f, STREAM_ERROR_LIMIT, "cut");
+	/* A relay says so itself, at its end. */
+	abort_flow(f, STREAM_ERROR_LIMIT, "buffer-budget is used up and it isn't read");
 }
 
 unsigned int origins_relieve(struct origins *o, struct pressure *p)

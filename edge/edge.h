@@ -88,6 +88,8 @@ struct edge {
 	uint64_t n_cut;	    /* flows that held the buffer budget for too long */
 	uint64_t n_limited; /* refused at a limit, of any kind */
 	struct quota limits_told[EDGE_LIMIT_N];
+	struct quota cuts_told;
+	struct quota again_told;
 	uint64_t started_ms;	 /* clock_boot_ms() */
 	uint64_t drain_until_ms; /* 0: not shutting down */
 	bool is_ready;		 /* READY=1 has reached systemd */

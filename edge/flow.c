@@ -31,6 +31,9 @@
 /* Un-credited bytes towards a stock agent, whose streams share one window of 1 MiB. */
 #define STOCK_IN_FLIGHT (256 * 1024)
 
+/* An agent may refuse whatever it is asked for. */
+#define AGAIN_TOLD_PER_MINUTE 20
+
 static void try_next(struct flow *f);
 
 /* ---- end ---- */
@@ -283,6 +286,8 @@ static void log_again(const struct flow *f, const char *why)
 {
 	char destination[ENDPOINT_TEXT_MAX];
 
+	if (!quota_take(&f->edge->again_told, AGAIN_TOLD_PER_MINUTE, clock_boot_ms()))
+		return;
 	log_info("stream asked for again", log_text("client", f->client_name),
 		 log_text("destination", decision_destination(&f->decision, destination)),
 		 log_text("connection", f->connection_id), log_text("reason", why));

@@ -7,6 +7,9 @@
 #include "wire/io_loop.h"
 #include "wire/relay.h"
 
+/* While others fill it again at once there are more. */
+#define TOLD_PER_MINUTE 2
+
 static void mark(struct list *node)
 {
 	struct flow *f = list_entry(node, struct flow, node);
@@ -40,9 +43,9 @@ void relief_tick(struct edge *e, uint64_t now_ms)
 	unsigned int n_cut =
 		pressure_relieve(&e->pressure, &e->io->budget, &e->flows, &ops, now_ms);
 
-	if (n_cut == 0)
-		return;
 	e->n_cut += n_cut;
+	if (n_cut == 0 || !quota_take(&e->cuts_told, TOLD_PER_MINUTE, now_ms))
+		return;
 	log_warn("buffer-budget is used up by streams that nobody reads: the largest are cut",
 		 log_int("streams", n_cut));
 }
