@@ -126,6 +126,14 @@ static void resume_starved(struct h2_session *s)
 	}
 }
 
+/* Frames without payload were counted before nghttp2 saw them (h2_frame_count.h): of an open stream
+ * its end is none too many, and there is one. */
+static void forgive_end(struct h2_session *s, const nghttp2_frame *frame)
+{
+	if (frame->hd.length == 0 && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		h2_bucket_give(&s->nuisance, 1);
+}
+
 static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, void *user_data)
 {
 	struct h2_session *s = user_data;
@@ -135,6 +143,8 @@ static int on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
 		st = stream_of(s, frame->hd.stream_id);
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
+		if (st)
+			forgive_end(s, frame);
 		/* Padding counts for the window, and nobody else takes it. */
 		if (st && frame->data.padlen > 0)
 			h2_stream_credit(st, frame->data.padlen);
@@ -257,6 +267,14 @@ static ssize_t on_send(nghttp2_session *ng UNUSED, const uint8_t *data, size_t n
 	return (ssize_t)n;
 }
 
+/* What was sent is answered with WINDOW_UPDATEs. */
+static void expect_credit(struct h2_session *s, size_t n)
+{
+	s->unpaid_bytes += (uint32_t)n;
+	h2_bucket_give(&s->nuisance, s->unpaid_bytes / H2_NUISANCE_SENT_BYTES);
+	s->unpaid_bytes %= H2_NUISANCE_SENT_BYTES;
+}
+
 static void note_sender(struct h2_session *s, int32_t id)
 {
 	if (s->sender.id != id)
@@ -280,6 +298,7 @@ static int on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame,
 	memcpy(s->out.bytes + s->out.len, frame_header, H2_FRAME_HEADER);
 	s->out.len += H2_FRAME_HEADER + length;
 	note_sender(s, frame->hd.stream_id);
+	expect_credit(s, length);
 	if (s->out.len >= H2_PULL_FILL || room_of(s, s->out.cap - H2_PULL_SLACK) == 0)
 		return NGHTTP2_ERR_PAUSE;
 	return 0;

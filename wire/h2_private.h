@@ -47,6 +47,10 @@
 #define H2_NUISANCE_BURST 65536
 #define H2_NUISANCE_PER_S 16384
 
+/* One more for so many bytes of DATA that we sent: readers give credit for each read, twice, and
+ * Go's HTTP/2 doesn't before it owes 4 KiB. */
+#define H2_NUISANCE_SENT_BYTES 4096
+
 /* Tokens come back with time; empty means the peer floods. */
 struct h2_bucket {
 	uint64_t filled_ms;
@@ -58,6 +62,8 @@ struct h2_bucket {
 void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t per_s);
 /* Takes one token; false when there is none. */
 bool h2_bucket_take(struct h2_bucket *b, uint64_t now_ms);
+/* Puts @n back, as many as there is room for. */
+void h2_bucket_give(struct h2_bucket *b, uint32_t n);
 
 struct h2_session;
 
@@ -99,6 +105,7 @@ struct h2_session {
 	struct h2_bucket resets;
 	struct h2_frame_count heads;
 	struct h2_bucket nuisance;
+	uint32_t unpaid_bytes; /* of DATA sent, for which nuisance got nothing yet */
 	char error_text[160];
 };
 

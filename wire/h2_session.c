@@ -43,6 +43,13 @@ bool h2_bucket_take(struct h2_bucket *b, uint64_t now_ms)
 	return true;
 }
 
+void h2_bucket_give(struct h2_bucket *b, uint32_t n)
+{
+	uint32_t room = b->burst - b->tokens;
+
+	b->tokens += n < room ? n : room;
+}
+
 int h2_error(int nghttp2_code)
 {
 	switch (nghttp2_code) {
