@@ -173,6 +173,20 @@ static int accept_fd(int listen_fd)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool is_shortage(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+}
+
+/*
+ * The descriptors are used up before the limits are reached. True: a stranger gives his back in
+ * this turn of the loop, and the socket, which stays readable, is looked at again.
+ */
+static bool evict_stranger(struct edge *e)
+{
+	return ingress_evict_stranger(e) || connection_evict_stranger(e);
+}
+
 /* True when there may be more to accept. */
 static bool accept_one(struct listener *l, int listen_fd)
 {
@@ -189,7 +203,9 @@ static bool accept_one(struct listener *l, int listen_fd)
 		welcome(l, fd);
 		return true;
 	}
-	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
+	if (is_shortage(fd) && evict_stranger(l->edge))
+		return false;
+	if (is_shortage(fd)) {
 		log_error("can't accept: new connections wait", log_text("reason", strerror(-fd)));
 		hold_off(l);
 		return false;

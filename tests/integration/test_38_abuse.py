@@ -144,6 +144,14 @@ class Shortage(AbuseCase):
             sock.close()
         echo_line(self.stack.popen(), "later")
 
+    def test_strangers_give_their_descriptors(self):
+        """Fewer descriptors than places: who has shown nothing gives way all the same."""
+        for _ in range(60):
+            dial_tls(self, self.stack.edge)
+        self.edge.wait_log("its place is needed")
+        echo_line(self.stack.popen(), "meanwhile")
+        echo_line(self.held, "still")
+
 
 if __name__ == "__main__":
     main()
