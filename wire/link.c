@@ -123,6 +123,11 @@ static void check_liveness(struct link *l, uint64_t now_ms)
 		link_close(l, LINK_END_DEAD);
 		return;
 	}
+	if (liveness_is_stalled(&l->liveness, now_ms, l->bits & LINK_WANTS_WRITABLE)) {
+		link_keep_error(l, "the peer reads nothing");
+		link_close(l, LINK_END_DEAD);
+		return;
+	}
 	set_suspect(l, v == LIVENESS_SUSPECT);
 	send_ping(l, now_ms);
 }

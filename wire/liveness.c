@@ -77,6 +77,15 @@ enum liveness_verdict liveness_check(struct liveness *l, uint64_t now_ms, uint64
 	return silent_ms >= LIVENESS_LISTEN_SUSPECT_MS ? LIVENESS_SUSPECT : LIVENESS_OK;
 }
 
+bool liveness_is_stalled(struct liveness *l, uint64_t now_ms, bool waits)
+{
+	if (!waits)
+		l->waits_ms = 0;
+	else if (l->waits_ms == 0 || l->waits_ms < l->moved_ms)
+		l->waits_ms = now_ms;
+	return waits && now_ms - l->waits_ms >= LIVENESS_SILENT_MS;
+}
+
 static uint64_t earliest(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

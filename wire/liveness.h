@@ -7,7 +7,9 @@
  * The pinging side sends a PING every 5 s. No answer in 5 s: suspect. Dead:
  * suspect, and nothing was read in those 5 s, and the send queue has not
  * moved; or nothing was read for 30 s, whatever the queue does. While bytes
- * are read a link is never dead.
+ * are read a link is not dead, but stalled if for 30 s something waits to be
+ * sent and the peer's TCP takes none of it: TCP's own time-out for that
+ * begins anew with each packet that the peer sends.
  * The listening side (the edge towards adit agents) sends no PING: suspect after
  * 10 s without a byte read, dead after 15 s.
  */
@@ -41,6 +43,7 @@ struct liveness {
 	uint64_t ping_sent_ms; /* of the PING that is not answered; 0: none */
 	uint64_t bytes_acked;  /* as last seen */
 	uint64_t moved_ms;     /* when it was last seen to change */
+	uint64_t waits_ms;     /* since when output was seen to wait; 0: it doesn't */
 	uint64_t rtt_us;       /* of the last answered PING; 0: none yet */
 };
 
@@ -59,6 +62,9 @@ void liveness_on_ping_ack(struct liveness *l, uint64_t rtt_us);
  * (monotonic), so that "the send queue moved" is exact.
  */
 enum liveness_verdict liveness_check(struct liveness *l, uint64_t now_ms, uint64_t bytes_acked);
+
+/* To be asked after each check. @waits: there is output that the socket doesn't take. */
+bool liveness_is_stalled(struct liveness *l, uint64_t now_ms, bool waits);
 
 /* When to look again, in ms of the same clock. */
 uint64_t liveness_deadline_ms(const struct liveness *l, uint64_t now_ms);

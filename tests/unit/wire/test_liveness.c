@@ -207,6 +207,39 @@ static void what_is_read_after_a_jump_is_news(void **state UNUSED)
 	assert_int_equal(liveness_check(&l, T0 + HOUR_MS + 9999, 0), LIVENESS_OK);
 }
 
+/* The peer is heard all the time. */
+static void output_that_waits(void **state UNUSED)
+{
+	uint64_t acked = 1000;
+	struct liveness l;
+	uint64_t t = T0;
+
+	liveness_init(&l, LIVENESS_LISTENS, t);
+	/* Nothing waits: idle for as long as it likes. */
+	for (unsigned int i = 0; i < 100; i++, t += 1000) {
+		liveness_on_read(&l, t);
+		assert_int_equal(liveness_check(&l, t, acked), LIVENESS_OK);
+		assert_false(liveness_is_stalled(&l, t, false));
+	}
+	/* It waits, and a byte goes every 29 s. */
+	for (unsigned int i = 0; i < 290; i++, t += 1000) {
+		liveness_on_read(&l, t);
+		acked += i % 29 == 0;
+		(void)liveness_check(&l, t, acked);
+		assert_false(liveness_is_stalled(&l, t, true));
+	}
+	/* None goes. The last look that saw one go was 29 s ago. */
+	for (unsigned int i = 0; i < 2; i++, t += 1000) {
+		liveness_on_read(&l, t);
+		assert_int_equal(liveness_check(&l, t, acked), LIVENESS_OK);
+		if (liveness_is_stalled(&l, t, true))
+			break;
+	}
+	assert_true(t - l.moved_ms >= LIVENESS_SILENT_MS);
+	assert_true(liveness_is_stalled(&l, t, true));
+	assert_false(liveness_is_stalled(&l, t, false));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +257,7 @@ int main(void)
 		cmocka_unit_test(after_a_short_jump_silence_is_death),
 		cmocka_unit_test(after_a_long_jump_it_is_dead),
 		cmocka_unit_test(what_is_read_after_a_jump_is_news),
+		cmocka_unit_test(output_that_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
