@@ -24,7 +24,8 @@ class PolicyCase(Case):
     def setUp(self):
         super().setUp()
         self.server = serve(self, origin.echo)
-        self.log = self.path("access.log")
+        os.makedirs(self.path("log"))   # a log that is rotated has a folder of its own
+        self.log = self.path("log/access.log")
         self.stack = Stack(self, self.server.port, edge_settings=f"access-log: {self.log}\n")
         self.edge = self.stack.edge
 
@@ -288,7 +289,7 @@ class AccessLog(PolicyCase):
         self.assertEqual([len(self.lines()), len(self.lines(self.log + ".1"))], [1, 1])
         with open(self.edge.config, encoding="utf-8") as f:
             text = f.read()
-        self.write("edge.yml", text.replace(self.log, self.path("none/access.log")))
+        self.write("edge.yml", text.replace(self.log, self.path("log/none/access.log")))
         self.refused("its folder is missing", "reload")
         self.write("edge.yml", text.replace(self.log, "access.log"))
         self.refused("write the whole path", "reload")
