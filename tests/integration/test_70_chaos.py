@@ -2,7 +2,6 @@
 """Half a minute of `make chaos`: real ssh, scp and rsync while agents, edges and links break."""
 
 import os
-import random
 import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,6 +11,7 @@ from support.case import Case, main
 from support.require import need
 
 SECONDS = 30
+SEED = 2        # the same faults each time; others are for make chaos
 # The test has the machine for itself as little as its sessions have: five times the limits.
 FACTOR = 5
 GROWTH_KIB = 300 * 1024     # sanitizers keep what was freed
@@ -20,9 +20,8 @@ GROWTH_KIB = 300 * 1024     # sanitizers keep what was freed
 class ChaosTest(Case):
     def test_half_a_minute(self):
         need("root", "netns", "nft", "tun", "sshd", "rsync")
-        seed = random.randrange(1, 1 << 32)
-        said = [f"--seed {seed}"]
-        report = driver.run(self, SECONDS, 10, 3, seed, driver.Limits(FACTOR, GROWTH_KIB),
+        said = [f"--seed {SEED}"]
+        report = driver.run(self, SECONDS, 10, 3, SEED, driver.Limits(FACTOR, GROWTH_KIB),
                             said.append, pause_s=(0.2, 1.0), at_once=4)
         text = "\n".join([*said, *table.whole(report)])
         self.assertTrue(report.kept, text)
