@@ -157,11 +157,15 @@ int edge_pool_take_this(struct edge_pool *p, const struct edge_address *address)
 	return at;
 }
 
-/* A failure is held against it for less long than against one that is dialled in need: the uplink
- * that tries has a connection. */
-static bool is_worth_a_move(const struct edge_pool *p, size_t i, uint64_t now_ms)
+/*
+ * A failure is held against it for less long than against one that is dialled in need: the uplink
+ * that tries has a connection. Which shows that the family of @from works.
+ */
+static bool is_worth_a_move(const struct edge_pool *p, size_t from, size_t i, uint64_t now_ms)
 {
-	if (is_family_held(p, family_of(&p->addrs[i]), now_ms))
+	uint8_t family = family_of(&p->addrs[i]);
+
+	if (family != family_of(&p->addrs[from]) && is_family_held(p, family, now_ms))
 		return false;
 	return !p->failed_ms[i] || now_ms >= p->failed_ms[i] + EDGE_MOVE_MS;
 }
@@ -172,7 +176,8 @@ const struct edge_address *edge_pool_find_better(const struct edge_pool *p,
 	int from = find(p, at), best = -1;
 
 	for (size_t i = 0; from >= 0 && i < p->n; i++) {
-		if (p->n_users[i] + 2 > p->n_users[from] || !is_worth_a_move(p, i, now_ms))
+		if (p->n_users[i] + 2 > p->n_users[from] ||
+		    !is_worth_a_move(p, (size_t)from, i, now_ms))
 			continue;
 		if (best < 0 || p->n_users[i] < p->n_users[best])
 			best = (int)i;

@@ -99,12 +99,18 @@ void supervisor_address_failed(struct supervisor *s, const struct edge_address *
  */
 static void spread(struct supervisor *s, uint64_t now_ms)
 {
+	unsigned int first = random_u32() % s->opt.n_uplinks;
+	struct edge_pool now = s->pool;
+
 	s->spread_ms = now_ms + EDGE_MOVE_MS + random_u32() % (EDGE_MOVE_MS / 4);
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		if (s->slots[i].uplink.state != UPLINK_STATE_REGISTERED)
 			return;
+	memset(now.n_users, 0, sizeof(now.n_users));
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
-		if (slot_move(&s->slots[i], now_ms))
+		(void)edge_pool_take_this(&now, &s->slots[i].edge);
+	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
+		if (slot_move(&s->slots[(first + i) % s->opt.n_uplinks], &now, now_ms))
 			return;
 }
 

@@ -50,8 +50,11 @@ void slot_deinit(struct slot *slot);
 void slot_tick(struct slot *slot, uint64_t now_ms);
 uint64_t slot_deadline_ms(const struct slot *slot);
 struct edge_link *slot_find_link(const struct slot *slot, uint32_t id);
-/* Moves the connection to a better address, if there is one. True: it is on its way. */
-bool slot_move(struct slot *slot, uint64_t now_ms);
+/*
+ * Moves the connection to a better address, if there is one. @spread: the pool, its users being
+ * what serves; old links, whose streams only have to end, are none. True: it is on its way.
+ */
+bool slot_move(struct slot *slot, const struct edge_pool *spread, uint64_t now_ms);
 /* Discovery found nothing, @reason says why: what a slot without an address shows from now on. */
 void slot_no_addresses(struct slot *slot, const char *reason);
 

@@ -407,13 +407,13 @@ void slot_no_addresses(struct slot *slot, const char *reason)
 		     log_text("reason", slot->uplink.last_error));
 }
 
-bool slot_move(struct slot *slot, uint64_t now_ms)
+bool slot_move(struct slot *slot, const struct edge_pool *spread, uint64_t now_ms)
 {
 	char from[EDGE_ADDRESS_TEXT_MAX], to[EDGE_ADDRESS_TEXT_MAX];
 	bool moves;
 
 	edge_address_format(&slot->edge, from);
-	slot->wanted = edge_pool_find_better(&slot->supervisor->pool, &slot->edge, now_ms);
+	slot->wanted = edge_pool_find_better(spread, &slot->edge, now_ms);
 	moves = slot->wanted && uplink_move(&slot->uplink, now_ms);
 	slot->wanted = NULL;
 	if (moves)

@@ -143,6 +143,14 @@ static void retire(struct uplink *u, struct uplink_link *l, uint64_t now_ms)
 	u->check_ms = now_ms;
 }
 
+static bool has_free_slot(const struct uplink *u)
+{
+	for (size_t i = 0; i < UPLINK_LINKS_MAX; i++)
+		if (!u->links[i].id)
+			return true;
+	return false;
+}
+
 /* A slot for a new link; the oldest of the old ones gives way when there are too many. */
 static struct uplink_link *free_slot(struct uplink *u)
 {
@@ -202,11 +210,7 @@ static void wait_and_retry(struct uplink *u, const struct backoff_policy *policy
 	set_state(u, UPLINK_STATE_BACKOFF, now_ms + delay_ms, now_ms);
 }
 
-/*
- * A move has failed: what was to be left serves on. False: there is nothing to go back to. (One
- * that the edge refused is tried again when that edge wants it; until then the old link serves,
- * too.)
- */
+/* A move has failed: what was to be left serves on. False: there is nothing to go back to. */
 static bool stay(struct uplink *u, uint64_t now_ms)
 {
 	uint32_t old = u->is_moving ? uplink_serving_link(u) : 0;
@@ -341,6 +345,20 @@ static uint64_t bounded_retry_after(int64_t retry_after_ns)
 	return ms < UPLINK_RETRY_AFTER_MAX_MS ? ms : UPLINK_RETRY_AFTER_MAX_MS;
 }
 
+/* A move that is refused has failed like any other, and waits for as long as that edge wants. */
+static bool refuse_move(struct uplink *u, bool unauthorized, int64_t retry_after_ns,
+			uint64_t now_ms)
+{
+	uint64_t wait_ms =
+		unauthorized ? UPLINK_BACKOFF_AUTH_MAX_MS : bounded_retry_after(retry_after_ns);
+
+	if (!u->is_moving || !uplink_is_registered(u))
+		return false;
+	u->ops->on_try_failed(u->ctx);
+	u->move_ms = now_ms + wait_ms;
+	return stay(u, now_ms);
+}
+
 void uplink_on_refused(struct uplink *u, uint32_t id, const char *cause, int64_t retry_after_ns,
 		       uint64_t now_ms)
 {
@@ -351,6 +369,8 @@ void uplink_on_refused(struct uplink *u, uint32_t id, const char *cause, int64_t
 		return;
 	note_error(u, cause);
 	close_link(u, l, cause);
+	if (refuse_move(u, unauthorized, retry_after_ns, now_ms))
+		return;
 	if (!strcmp(cause, REG_CAUSE_DUPLICATE)) {
 		u->other_address = true;
 		close_idle_predecessors(u);
@@ -366,6 +386,9 @@ void uplink_on_refused(struct uplink *u, uint32_t id, const char *cause, int64_t
 
 void uplink_on_goaway(struct uplink *u, uint32_t id, uint64_t now_ms)
 {
+	/* What a move would go back to: it has to succeed now, like any successor. */
+	if (u->is_moving && id == uplink_serving_link(u))
+		u->is_moving = false;
 	if (id != u->current || is_stopping(u))
 		return;
 	if (u->state != UPLINK_STATE_REGISTERED) {
@@ -426,7 +449,7 @@ void uplink_on_closed(struct uplink *u, uint32_t id, const char *reason, uint64_
 
 bool uplink_move(struct uplink *u, uint64_t now_ms)
 {
-	if (!was_stable(u, now_ms))
+	if (!was_stable(u, now_ms) || now_ms < u->move_ms || !has_free_slot(u))
 		return false;
 	u->is_moving = true;
 	u->current = 0;

@@ -97,8 +97,8 @@ struct uplink_ops {
 	uint32_t (*random)(void *ctx);
 	/* After each change; the machine's fields are up to date. */
 	void (*on_state)(void *ctx, enum uplink_state from, enum uplink_state to);
-	/* The try at the address last dialled has failed, before it was registered: not by the
-	 * edge's refusal, nor by what happened to this host. */
+	/* The try at the address last dialled has failed, before it was registered: not by what
+	 * happened to this host, and by the edge's refusal only if it was a move. */
 	void (*on_try_failed)(void *ctx);
 	/* The edge refused our credentials; the machine goes on trying. */
 	void (*on_unauthorized)(void *ctx, const char *cause);
@@ -116,6 +116,7 @@ struct uplink {
 	uint64_t deadline_ms;  /* of this state, UINT64_MAX: none */
 	uint64_t check_ms;     /* when to look at old links, UINT64_MAX: there are none */
 	uint64_t grace_end_ms; /* after uplink_stop() */
+	uint64_t move_ms;      /* not before, says the edge that refused the last move */
 	bool told_to_wait;     /* the edge set the back-off: nothing of ours shortens it */
 	bool other_address;    /* the next dial shall take another address */
 	bool is_moving;	       /* by uplink_move(), until it is registered again */
@@ -135,8 +136,9 @@ void uplink_stop(struct uplink *u, uint32_t grace_ms, uint64_t now_ms);
 bool uplink_hurry(struct uplink *u, uint64_t now_ms);
 /*
  * Registers anew, make before break: the edge of the present link hears GOAWAY as soon as its
- * successor serves, and what runs on it goes on. A try that fails changes nothing. False, and
- * nothing is done, unless it has been registered for UPLINK_STABLE_MS.
+ * successor serves, and what runs on it goes on. A try that fails or is refused changes nothing.
+ * False, and nothing is done, unless it has been registered for UPLINK_STABLE_MS, and where an old
+ * link would have to give way.
  */
 bool uplink_move(struct uplink *u, uint64_t now_ms);
 /* STOPPED, now. */

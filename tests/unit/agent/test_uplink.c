@@ -526,21 +526,69 @@ static void test_move_that_fails(void **state)
 	}
 }
 
-/* The edge says when to try again, and the old link serves on. */
+/* By an edge that we don't need: nobody hears of it, and it isn't asked again before it wants. */
 static void test_move_that_is_refused(void **state)
+{
+	static const struct {
+		const char *cause;
+		int64_t after_ns;
+		uint64_t wait_ms;
+	} cases[] = {
+		{"not now", INT64_C(70000000000), 70000},
+		{"Unauthorized", 0, UPLINK_BACKOFF_AUTH_MAX_MS},
+		{"EDUPCONN", 0, UPLINK_STABLE_MS},
+	};
+	struct world w;
+	uint32_t old;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		old = settle_down(&w);
+		assert_true(uplink_move(&w.u, w.now_ms));
+		to_registering(&w);
+		uplink_on_refused(&w.u, w.u.current, cases[i].cause, cases[i].after_ns, w.now_ms);
+		assert_int_equal(w.u.state, UPLINK_STATE_REGISTERED);
+		assert_int_equal(w.u.current, old);
+		assert_int_equal(w.n_tries_failed, 1);
+		assert_int_equal(w.n_unauthorized, 0);
+		pass(&w, cases[i].wait_ms - 1);
+		assert_false(uplink_move(&w.u, w.now_ms));
+		pass(&w, 1);
+		assert_true(uplink_move(&w.u, w.now_ms));
+	}
+}
+
+/* Then it isn't worth going back to: a successor is looked for as after any GOAWAY. */
+static void test_goaway_while_moving(void **state)
 {
 	struct world w;
 	uint32_t old = settle_down(&w);
 
 	(void)state;
 	assert_true(uplink_move(&w.u, w.now_ms));
-	to_registering(&w);
-	uplink_on_refused(&w.u, w.u.current, "not now", INT64_C(7000000000), w.now_ms);
-	assert_true(delay_of(&w) >= 7000);
+	uplink_on_goaway(&w.u, old, w.now_ms);
+	uplink_on_closed(&w.u, w.u.current, "refused", w.now_ms);
 	assert_int_equal(uplink_serving_link(&w.u), old);
 	retry(&w);
 	register_current(&w);
-	assert_int_equal(w.drained, old);
+	assert_int_equal(w.drained, 0);
+}
+
+/* What runs on old links is worth more than a better place. */
+static void test_move_takes_no_place(void **state)
+{
+	struct world w;
+
+	(void)state;
+	(void)settle_down(&w);
+	w.busy = UINT32_MAX;
+	for (unsigned int i = 0; i < UPLINK_LINKS_MAX - 1; i++) {
+		assert_true(uplink_move(&w.u, w.now_ms));
+		register_current(&w);
+		pass(&w, UPLINK_STABLE_MS);
+	}
+	assert_false(uplink_move(&w.u, w.now_ms));
+	assert_int_equal(w.n_closed, 0);
 }
 
 /* Nothing to go back to: like any other try. */
@@ -998,6 +1046,8 @@ int main(void)
 		cmocka_unit_test(test_move_only_what_is_stable),
 		cmocka_unit_test(test_move_that_fails),
 		cmocka_unit_test(test_move_that_is_refused),
+		cmocka_unit_test(test_goaway_while_moving),
+		cmocka_unit_test(test_move_takes_no_place),
 		cmocka_unit_test(test_move_loses_both),
 		cmocka_unit_test(test_goaway_before_stable),
 		cmocka_unit_test(test_goaway_during_set_up),

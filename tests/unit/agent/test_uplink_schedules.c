@@ -320,7 +320,8 @@ static void answer(struct world *w, uint32_t id)
 		uplink_on_registered(&w->u, id, w->now_ms);
 		return;
 	}
-	if (in_flight) {
+	/* What the edge of a move wants is that move's business. */
+	if (in_flight && !(w->u.is_moving && uplink_is_registered(&w->u))) {
 		w->not_before_ms = w->now_ms + (after_ms < UPLINK_RETRY_AFTER_MAX_MS
 							? after_ms
 							: UPLINK_RETRY_AFTER_MAX_MS);
