@@ -99,9 +99,11 @@ void supervisor_address_failed(struct supervisor *s, const struct edge_address *
  */
 static void spread(struct supervisor *s, uint64_t now_ms)
 {
-	unsigned int first = random_u32() % s->opt.n_uplinks;
 	struct edge_pool now = s->pool;
+	unsigned int first;
 
+	assert(s->opt.n_uplinks > 0);
+	first = random_u32() % s->opt.n_uplinks;
 	s->spread_ms = now_ms + EDGE_MOVE_MS + random_u32() % (EDGE_MOVE_MS / 4);
 	for (unsigned int i = 0; i < s->opt.n_uplinks; i++)
 		if (s->slots[i].uplink.state != UPLINK_STATE_REGISTERED)
