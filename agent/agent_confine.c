@@ -12,7 +12,6 @@
 #include "agent/agent_private.h"
 #include "base/confinement.h"
 #include "base/diag.h"
-#include "base/log.h"
 #include "base/syscall_groups.h"
 
 /* clang-format off */
@@ -53,36 +52,18 @@ static const struct syscall_group groups[] = {
 };
 /* clang-format on */
 
-static void on_refused(int number)
-{
-	log_write_in_signal(LOG_LEVEL_ERROR,
-			    "a system call was refused that the agent has no use for",
-			    (const struct log_field[]){log_int("number", number), LOG_END});
-}
-
 static void log_outcome(const struct diag *diag, const struct confined *done, int r)
 {
 	agent_log_findings(diag);
 	if (r == 0)
-		log_info("confined", log_int("system_calls", done->n_syscalls),
-			 log_text("landlock", done->files ? "yes" : "no"));
+		confined_log(done);
 }
 
 int agent_confine(struct agent *a)
 {
-	/*
-	 * Not only files: whoever configures the network replaces them, and may point resolv.conf
-	 * elsewhere.
-	 */
 	const struct landlock_area areas[] = {
 		{a->opt->config_path, LANDLOCK_READ, true, "--config"},
-		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
-		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
-		{"/run/NetworkManager", LANDLOCK_READ, false, NULL},
-		{"/run/resolvconf", LANDLOCK_READ, false, NULL},
-		{"/run/connman", LANDLOCK_READ, false, NULL},
-		/* c-ares' random numbers. */
-		{"/dev/urandom", LANDLOCK_READ, false, NULL},
+		CONFINEMENT_LOOKUPS,
 		{a->boot->state_dir, LANDLOCK_CHANGE, false, "state-directory"},
 		{a->boot->control_socket, LANDLOCK_CHANGE, true, "control-socket"},
 	};
@@ -91,7 +72,7 @@ int agent_confine(struct agent *a)
 		.n_areas = ARRAY_SIZE(areas),
 		.groups = groups,
 		.n_groups = ARRAY_SIZE(groups),
-		.on_refused = on_refused,
+		.role = "the agent",
 	};
 	struct confined done;
 	struct diag diag;

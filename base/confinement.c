@@ -2,12 +2,14 @@
 #include "base/confinement.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/areas.h"
 #include "base/diag.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/privileges.h"
 
 #ifdef ADIT_SANITIZED
@@ -48,6 +50,15 @@ static int restrict_files(const struct confinement *c, struct confined *done, st
 	return r < 0 ? r : 0;
 }
 
+/* Made before, because a signal handler can't. */
+static char refused_text[96];
+
+static void on_refused(int number)
+{
+	log_write_in_signal(LOG_LEVEL_ERROR, refused_text,
+			    (const struct log_field[]){log_int("number", number), LOG_END});
+}
+
 static int filter_syscalls(const struct confinement *c, struct confined *done, struct diag *diag)
 {
 	enum syscall_mode mode = is_asked_for("kill") ? SYSCALL_KILL : SYSCALL_REFUSE;
@@ -57,7 +68,9 @@ static int filter_syscalls(const struct confinement *c, struct confined *done, s
 		diag_add(diag, DIAG_WARNING, 0, CONFINEMENT_ENV "=off: no system call filter");
 		return 0;
 	}
-	r = syscall_filter_install(c->groups, c->n_groups, mode, c->on_refused);
+	snprintf(refused_text, sizeof(refused_text),
+		 "a system call was refused that %s has no use for", c->role);
+	r = syscall_filter_install(c->groups, c->n_groups, mode, on_refused);
 	if (r >= 0)
 		done->n_syscalls = r;
 	else
@@ -87,4 +100,10 @@ int confine(const struct confinement *c, struct confined *done, struct diag *dia
 	if (r == 0)
 		r = filter_syscalls(c, done, diag);
 	return err_trace(r);
+}
+
+void confined_log(const struct confined *done)
+{
+	log_info("confined", log_int("system_calls", done->n_syscalls),
+		 log_text("landlock", done->files ? "yes" : "no"));
 }

@@ -22,13 +22,27 @@ struct diag;
 
 #define CONFINEMENT_AREAS_MAX 16
 
+/*
+ * Areas of who looks names up. Not only files: whoever configures the network replaces them, and
+ * may point resolv.conf elsewhere. The last one is for c-ares' random numbers.
+ */
+/* clang-format off */
+#define CONFINEMENT_LOOKUPS \
+	{"/etc/resolv.conf", LANDLOCK_READ, true, NULL}, \
+	{"/run/systemd/resolve", LANDLOCK_READ, false, NULL}, \
+	{"/run/NetworkManager", LANDLOCK_READ, false, NULL}, \
+	{"/run/resolvconf", LANDLOCK_READ, false, NULL}, \
+	{"/run/connman", LANDLOCK_READ, false, NULL}, \
+	{"/dev/urandom", LANDLOCK_READ, false, NULL}
+/* clang-format on */
+
 struct confinement {
 	const struct landlock_area *areas;
 	size_t n_areas;	    /* CONFINEMENT_AREAS_MAX at most */
 	const char *secret; /* a folder that no area may contain (base/areas.h); NULL: none */
 	const struct syscall_group *groups;
 	size_t n_groups;
-	syscall_refused_cb on_refused;
+	const char *role; /* "the agent": who has no use for a call that is refused */
 };
 
 struct confined {
@@ -41,3 +55,6 @@ struct confined {
  * kernel doesn't have is a warning there.
  */
 NODISCARD int confine(const struct confinement *c, struct confined *done, struct diag *diag);
+
+/* The one line in the log about it. */
+void confined_log(const struct confined *done);

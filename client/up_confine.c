@@ -56,37 +56,19 @@ static const struct syscall_group groups[] = {
 };
 /* clang-format on */
 
-static void on_refused(int number)
-{
-	log_write_in_signal(LOG_LEVEL_ERROR,
-			    "a system call was refused that adit up has no use for",
-			    (const struct log_field[]){log_int("number", number), LOG_END});
-}
-
 static void log_outcome(const struct diag *diag, const struct confined *done, int r)
 {
 	for (size_t i = 0; i < diag->n_items; i++)
 		LOG_AT(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "confinement",
 		       log_text("reason", diag->items[i].text), LOG_END);
 	if (r == 0)
-		log_info("confined", log_int("system_calls", done->n_syscalls),
-			 log_text("landlock", done->files ? "yes" : "no"));
+		confined_log(done);
 }
 
 int up_confine(struct up *u)
 {
-	/*
-	 * Not only files: whoever configures the network replaces them, and may point resolv.conf
-	 * elsewhere.
-	 */
 	const struct landlock_area areas[] = {
-		{"/etc/resolv.conf", LANDLOCK_READ, true, NULL},
-		{"/run/systemd/resolve", LANDLOCK_READ, false, NULL},
-		{"/run/NetworkManager", LANDLOCK_READ, false, NULL},
-		{"/run/resolvconf", LANDLOCK_READ, false, NULL},
-		{"/run/connman", LANDLOCK_READ, false, NULL},
-		/* c-ares' random numbers. */
-		{"/dev/urandom", LANDLOCK_READ, false, NULL},
+		CONFINEMENT_LOOKUPS,
 		{u->host.socket_path, LANDLOCK_CHANGE, true, "--socket"},
 	};
 	const struct confinement c = {
@@ -94,7 +76,7 @@ int up_confine(struct up *u)
 		.n_areas = ARRAY_SIZE(areas),
 		.groups = groups,
 		.n_groups = ARRAY_SIZE(groups),
-		.on_refused = on_refused,
+		.role = "adit up",
 	};
 	struct confined done;
 	struct diag diag;

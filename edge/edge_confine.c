@@ -50,20 +50,12 @@ static const struct syscall_group groups[] = {
 };
 /* clang-format on */
 
-static void on_refused(int number)
-{
-	log_write_in_signal(LOG_LEVEL_ERROR,
-			    "a system call was refused that the edge has no use for",
-			    (const struct log_field[]){log_int("number", number), LOG_END});
-}
-
 static void log_outcome(const struct diag *diag, const struct confined *done)
 {
 	for (size_t i = 0; i < diag->n_items; i++)
 		if (diag->items[i].kind == DIAG_WARNING)
 			log_warn("confinement", log_text("reason", diag->items[i].text));
-	log_info("confined", log_int("system_calls", done->n_syscalls),
-		 log_text("landlock", done->files ? "yes" : "no"));
+	confined_log(done);
 }
 
 /* Warnings may come before it. */
@@ -111,7 +103,7 @@ int edge_confine(struct edge *e, struct diag *diag)
 		.secret = ca_dir,
 		.groups = groups,
 		.n_groups = ARRAY_SIZE(groups),
-		.on_refused = on_refused,
+		.role = "the edge",
 	};
 	struct confined done;
 	struct diag found;
