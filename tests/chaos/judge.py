@@ -164,8 +164,19 @@ class Judge:
             for stream in streams:
                 c = self.evidence.connections.get(stream.connection)
                 if c and c.closed < float("inf") and c.ip == fault.ip:
-                    return c.closed
+                    return self._told(session) if self._is_cut_off(session, c.closed) else c.closed
+        return self._told(session)
+
+    @staticmethod
+    def _told(session):
         return next((when for when, line in session.said if NAMED.match(line)), None)
+
+    def _is_cut_off(self, session, lost):
+        """Whether what the edge knew at @lost couldn't reach the user, whose own way was cut before:
+        then `adit connect` alone can tell, when it has noticed that."""
+        return any(f.kind.target in ("user", "way") and f.kind.effect == ENDS and
+                   f.began <= lost <= (f.ended or float("inf")) + LINGER_S
+                   for f in self.touching(session))
 
     def _detected_last(self, session, streams):
         """Of a session that was sent from one connection or edge to the next one: what it ended by."""
