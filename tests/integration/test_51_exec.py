@@ -16,6 +16,7 @@ import sys
 
 from support import adit, sites
 from support.case import Case, main
+from support.connecting import BLOCKING
 from support.require import need
 from support.up import network_state
 from support.waiting import DEADLINE_S, wait_until
@@ -43,15 +44,16 @@ PLAIN_FILE = "echo 'nameserver 192.0.2.1' >/etc/resolv.conf\n"
 LINK = ("echo 'nameserver 192.0.2.1' >/run/systemd/resolve/stub-resolv.conf\n"
         "ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf\n")
 
-CONNECT = """
-import errno, socket, sys
+CONNECT = BLOCKING + """
+import errno, sys
 for target in sys.argv[1:]:
     host, port, kind = target.split(",")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     s = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
-    s.settimeout(60)
+    block(s)
     try:
         s.connect((host, int(port)))
+        s.settimeout(60)
         s.send(b"x" * 40000)
         got = s.recv(65536) if kind != "connect" else b""
         print("ok", flush=True)

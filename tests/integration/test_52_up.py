@@ -10,6 +10,7 @@ import tempfile
 
 from support import origin, sites
 from support.case import Case, main
+from support.connecting import CONNECT
 from support.require import need
 from support.up import Up, network_state
 from support.waiting import wait_until
@@ -38,18 +39,6 @@ class UpCase(Case):
         """A few lines in the user's namespace; what they print."""
         return self.check(sys.executable, "-c", code, *argv)
 
-
-CONNECT = """
-import errno, socket, sys
-family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
-s = socket.socket(family)
-s.settimeout(60)
-try:
-    s.connect((sys.argv[1], int(sys.argv[2])))
-    print("ok")
-except OSError as e:
-    print(errno.errorcode.get(e.errno, e))
-"""
 
 UDP_ONCE = """
 import errno, socket, sys

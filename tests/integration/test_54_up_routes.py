@@ -9,6 +9,7 @@ import threading
 from support import adit, sites
 from support.adit import route, routes
 from support.case import Case, main
+from support.connecting import CONNECT
 from support.require import need
 from support.stack import echo_line
 from support.up import Up
@@ -18,17 +19,6 @@ OTHER, OTHER_HOST = "10.9.0.0/24", "10.9.0.5"
 # A withdrawal has its effect within 2 s; broken, on a machine however busy, is what takes longer
 # than five times that.
 EFFECT_S = 10
-
-CONNECT = """
-import errno, socket, sys
-s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
-s.settimeout(60)
-try:
-    s.connect((sys.argv[1], 7))
-    print("ok")
-except OSError as e:
-    print(errno.errorcode.get(e.errno, e))
-"""
 
 
 class RoutesCase(Case):

@@ -19,6 +19,7 @@ import sys
 
 from support import netns, sites
 from support.case import Case, main
+from support.connecting import CONNECT
 from support.require import need
 from support.up import Up, network_state
 from support.waiting import wait_until
@@ -28,19 +29,6 @@ QUIETS = (sites.QUIET4, sites.QUIET6)
 
 # What is sent there is never heard of again.
 HOLE4, HOLE6 = "10.0.0.66", "fd00:5::66"
-
-CONNECT = """
-import errno, socket, sys
-s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
-s.settimeout(100)
-if len(sys.argv) > 3:
-    s.bind((sys.argv[3], 0))
-try:
-    s.connect((sys.argv[1], int(sys.argv[2])))
-    print("ok")
-except OSError as e:
-    print(errno.errorcode.get(e.errno, e))
-"""
 
 # What a connected UDP socket hears of a datagram.
 UDP_ERROR = """
