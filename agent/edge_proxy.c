@@ -52,6 +52,14 @@ int edge_proxy_check(const char *url, char *why)
 	return 0;
 }
 
+int edge_proxy_check_file(const char *path, char *why)
+{
+	if (path[0] != '/' && path[0] != '.' && strchr(path, ':'))
+		return schema_refuse(why, "must be the path of a file: user:password stand in it, "
+					  "not here");
+	return 0;
+}
+
 /* ---- credentials ---- */
 
 static size_t strip_line_end(const char *text, size_t n)

@@ -30,6 +30,8 @@ struct edge_proxy {
 int edge_proxy_parse(const char *url, struct edge_proxy *out);
 /* As schema_row's `check`. The reason never quotes @url: a password may stand in it. */
 int edge_proxy_check(const char *url, char *why);
+/* The same for the file with the credentials: who writes them in its place is told so. */
+int edge_proxy_check_file(const char *path, char *why);
 /* One line "user:password". 0, or -EINVAL with the reason, which never quotes it, in *@whyp. */
 int edge_proxy_parse_credentials(const char *text, size_t n, struct edge_proxy *out,
 				 const char **whyp);

@@ -277,6 +277,7 @@ static const struct schema_row rows[] = {
 		.type = SCHEMA_PATH,
 		AT(edge_proxy_credentials_file),
 		.max = 4095,
+		.check = edge_proxy_check_file,
 		.absent = "the proxy wants none",
 		.doc = "File with one line `user:password` for the proxy. A regular file of ours "
 		       "or "

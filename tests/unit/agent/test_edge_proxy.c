@@ -64,6 +64,18 @@ static void test_bad_urls(void **state UNUSED)
 	}
 }
 
+static void test_files(void **state UNUSED)
+{
+	static const char *const good[] = {"proxy.cred", "/etc/adit/a:b", "./a:b", "../a:b"};
+	char why[SCHEMA_WHY_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_int_equal(edge_proxy_check_file(good[i], why), 0);
+	assert_int_equal(edge_proxy_check_file("user:hu/sh", why), -EINVAL);
+	assert_non_null(strstr(why, "path of a file"));
+	assert_null(strstr(why, "hu/sh"));
+}
+
 static int parse(const char *text, struct edge_proxy *p)
 {
 	const char *why = NULL;
@@ -108,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_bad_urls),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_credentials),
 	};
 
