@@ -18,11 +18,16 @@ static const bool is_sanitized = true;
 static const bool is_sanitized = false;
 #endif
 
-static bool is_asked_for(const char *what)
+static const char *asked_for(void)
 {
 	const char *text = getenv(CONFINEMENT_ENV);
 
-	return text && strcmp(text, what) == 0;
+	return text ? text : "";
+}
+
+static bool is_asked_for(const char *what)
+{
+	return strcmp(asked_for(), what) == 0;
 }
 
 static int restrict_files(const struct confinement *c, struct confined *done, struct diag *diag)
@@ -87,6 +92,9 @@ int confine(const struct confinement *c, struct confined *done, struct diag *dia
 	int r = privileges_drop_all();
 
 	*done = (struct confined){0};
+	if (*asked_for() && !is_asked_for("kill") && !is_asked_for("off"))
+		diag_add(diag, DIAG_WARNING, 0,
+			 CONFINEMENT_ENV " is neither \"kill\" nor \"off\": ignored");
 	if (r < 0) {
 		diag_add(diag, DIAG_ERROR, 0, "privileges can't be given up: %s", strerror(-r));
 		return err_trace(r);

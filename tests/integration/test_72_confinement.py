@@ -97,6 +97,14 @@ class Confinement(Case):
             self.assertEqual(process.terminate(), 0)
             self.assertNotIn(REFUSED, process.log())
 
+    def test_a_mode_that_there_is_not(self):
+        stack = Stack(self, 7, start=False)
+        stack.edge.process.terminate()
+        for daemon in (stack.edge, stack.agent):
+            daemon.start(env={"ADIT_SECCOMP": "Off"})
+            daemon.process.wait_log("ADIT_SECCOMP is neither")
+            self.check_threads(daemon.process, 1)
+
     def test_strangers_command(self):
         """Who is neither root nor the daemon's user may look and not change."""
         need("root")
