@@ -151,7 +151,6 @@ static void feed(struct link *l, size_t n)
 	int r;
 
 	l->bytes_in += n;
-	link_heard(l, now_ms);
 	h2_session_set_now(l->session, now_ms);
 	r = h2_session_feed(l->session, l->loop->rx, n);
 	link_window_fed(l);
@@ -190,6 +189,9 @@ static void read_some(struct link *l)
 	for (unsigned int i = 0; i < READS_PER_TURN; i++) {
 		int outcome = tls_read(l->tls, l->loop->rx, IO_LOOP_RX_BYTES, &n);
 
+		/* A slow path takes longer for one record than a dead one is given. */
+		if (tls_took_input(l->tls))
+			link_heard(l, io_loop_now_ms(l->loop));
 		if (n > 0)
 			feed(l, n);
 		if (l->bits & LINK_ENDING)

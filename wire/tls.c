@@ -43,6 +43,7 @@ struct tls_conn {
 	SSL *ssl;
 	int fd;		 /* borrowed */
 	bool is_drained; /* the last read of this call was short */
+	bool took_input; /* this or the last tls_read() has read something */
 	struct {
 		uint8_t *bytes; /* allocated while there is something to send */
 		size_t cap;
@@ -101,6 +102,7 @@ static int bio_receive(BIO *bio, char *data, int n)
 		got = recv(c->fd, data, (size_t)n, 0);
 	} while (got < 0 && errno == EINTR);
 	c->is_drained = got > 0 && got < n;
+	c->took_input |= got > 0;
 	if (got < 0 && errno == EAGAIN)
 		BIO_set_retry_read(bio);
 	return (int)got;
@@ -294,6 +296,7 @@ int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np)
 
 	*np = 0;
 	c->is_drained = false;
+	c->took_input = false;
 	/* A call returns one record at the most: several fill the buffer. */
 	while (*np < cap) {
 		ERR_clear_error();
@@ -304,6 +307,11 @@ int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np)
 		*np += got;
 	}
 	return 0;
+}
+
+bool tls_took_input(const struct tls_conn *c)
+{
+	return c->took_input;
 }
 
 int tls_write(struct tls_conn *c, const uint8_t *data, size_t n)

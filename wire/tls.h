@@ -66,6 +66,9 @@ int tls_handshake(struct tls_conn *c);
  */
 int tls_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *np);
 
+/* Whether the last tls_read() took bytes from the socket, be it a part of a record. */
+bool tls_took_input(const struct tls_conn *c);
+
 /*
  * Encrypts all of @data (at most TLS_WRITE_MAX) into the output buffer, which must be
  * empty (tls_output() returned 0). 0, TLS_E_FAILED or -errno.

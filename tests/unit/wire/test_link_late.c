@@ -102,6 +102,41 @@ static void a_peer_that_left_meanwhile_is_told(void **state UNUSED)
 	world_deinit(&w);
 }
 
+/* A record of 16 KiB takes sixteen seconds at 1 KiB/s, and what answers is behind it. */
+static void a_part_of_a_record_is_a_sign_of_life(void **state UNUSED)
+{
+	static const enum liveness_mode modes[] = {LIVENESS_PINGS, LIVENESS_LISTENS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		static struct world w;
+		static struct raw r;
+		struct link *l = open_link(&w, &r, modes[i]);
+		const uint8_t *data;
+		size_t n, plain;
+		uint64_t before;
+
+		link_probe(l);
+		turn_on(&w);
+		(void)raw_hear(&r);
+		assert_int_equal(h2_session_ping(r.h2.session, 1), 0);
+		assert_int_equal(h2_session_pull(r.h2.session, r.bytes, sizeof(r.bytes), &plain),
+				 0);
+		assert_int_equal(tls_write(r.tls, r.bytes, plain), 0);
+		n = tls_output(r.tls, &data);
+		before = l->bytes_in;
+		for (size_t at = 0; at < n; at++) {
+			assert_int_equal(send(r.fd, data + at, 1, 0), 1);
+			jump(l, 2 * LIVENESS_ANSWER_MS);
+			TURN_UNTIL(&w, w.b[0].closed || !tcp_socket_has_input(l->fd));
+			turn_on(&w);
+			assert_false(w.b[0].closed);
+		}
+		assert_int_equal(l->bytes_in, before + plain);
+		tls_output_sent(r.tls, n);
+		close_link(&w, &r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +144,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_waits_in_the_socket_counts),
 		cmocka_unit_test(a_silent_peer_is_dead_after_a_jump),
 		cmocka_unit_test(a_peer_that_left_meanwhile_is_told),
+		cmocka_unit_test(a_part_of_a_record_is_a_sign_of_life),
 	};
 
 	return cmocka_run_group_tests(tests, pki_set_up, pki_tear_down);
