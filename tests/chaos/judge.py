@@ -145,6 +145,13 @@ class Judge:
                 found.append(fault)
         return sorted(found, key=lambda f: -f.began)
 
+    def _was_cut(self, stream, fault):
+        """Whether @stream was put on a connection that @fault had cut before."""
+        if fault.kind.target not in ("agent", "connection"):
+            return False
+        c = self.evidence.connections.get(stream.connection)
+        return c is not None and c.opened < fault.began and self._is_on(stream, fault)
+
     def _may_end(self, session, fault):
         """A fault of the agents' side ends a session by the loss of its connection and no other way."""
         if fault.kind.effect != ENDS or fault.kind.target in ("edge", "way", "user"):
@@ -228,9 +235,11 @@ class Judge:
 
     def _met_another(self, session, fault):
         """Whether it failed by, or waited for the loss of, another connection than its first; or lost
-        packets, or had them late, of its own."""
+        packets, or had them late, of its own. @fault may have cut more connections than one, and
+        the other edge learn of its own later."""
         streams = self.evidence.streams.get(session.address, [])
-        if any(s.result in ("asked for again", "connection lost") for s in streams):
+        if any(s.result in ("asked for again", "connection lost") or self._was_cut(s, fault)
+               for s in streams):
             return True
         return any(f is not fault and (not session.ok if f.kind.effect == ENDS else
                                        f.began <= session.ended and session.began <= f.ended)
