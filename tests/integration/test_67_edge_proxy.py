@@ -108,6 +108,7 @@ class EdgeProxyTest(Case):
 
     def check_name(self, kind):
         """Without any DNS server: the proxy gets the name and resolves it."""
+        need("localhost")
         proxy = Proxy(self, kind).start()
         stack = self.stack(proxy.url, settings=f"resolver: 127.0.0.1:{free_port()}\n",
                            edges=lambda edge: f"localhost:{edge.port}")

@@ -9,6 +9,7 @@ import functools
 import grp
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import unittest
@@ -53,6 +54,14 @@ def _has_openbsd_nc():
         return False
 
 
+def _resolves_localhost():
+    """libc knows no name by itself, and a bare system has no /etc/hosts."""
+    try:
+        return bool(socket.getaddrinfo("localhost", 1))
+    except OSError:
+        return False
+
+
 STATIC = ("uv_a", "nghttp2", "ssl", "crypto", "jansson", "yaml", "cares", "seccomp")
 
 
@@ -75,6 +84,7 @@ CHECKS = {
     "nc": _has_openbsd_nc,
     "rsync": lambda: shutil.which("rsync") is not None,
     "static": _links_static,
+    "localhost": _resolves_localhost,
     "openssl": lambda: shutil.which("openssl") is not None,
     "tinyproxy": lambda: shutil.which("tinyproxy") is not None,
     "microsocks": lambda: shutil.which("microsocks") is not None,
