@@ -3,13 +3,13 @@
 #include "wire/tcp_socket.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 /* The kernel's header, not libc's: that one's tcp_info ends before tcpi_bytes_acked. */
-#include <linux/errqueue.h>
 #include <linux/tcp.h>
 
 #include "base/cleanup.h"
