@@ -19,7 +19,6 @@ SEED = 2        # the same faults each time; others are for make chaos
 FACTOR = 5
 GROWTH_KIB = 300 * 1024     # sanitizers keep what was freed
 
-
 KIND_OF = {kind.name: kind for kind in KINDS}
 USER, AGENT_IP, PORT, EDGE = "10.118.0.1", "10.117.5.2", 4000, "edge1"
 
@@ -27,18 +26,11 @@ USER, AGENT_IP, PORT, EDGE = "10.118.0.1", "10.117.5.2", 4000, "edge1"
 class JudgeTest(Case):
     """One session and the loss of its connection, by a clock of our own."""
 
-    def repeat_of(self, number, began, ended, *streams):
-        """A session that began after the end of @end_of's, and what it was put on."""
-        address = f"10.118.0.{number}"
-        self.evidence.streams[address] = [Stream(EDGE, *stream) for stream in streams]
-        return Session(number, "rsync put", EDGE, address=address, began=began, ended=ended,
-                       status=0, timed=True)
-
     def test_a_repeat_on_what_was_cut_too(self):
         """The other edge didn't know yet: the user asked the next one, when he had waited."""
-        self.evidence = Evidence({})
+        evidence = Evidence({})
         for name, closed in (("first", 10.0), ("other", 16.0), ("new", float("inf"))):
-            self.evidence.connections[name] = Connection(
+            evidence.connections[name] = Connection(
                 EDGE, AGENT_IP, PORT, 12.0 if name == "new" else 0.0, closed)
         fault = Fault(KIND_OF["agent's link black-holed to the agent"], 1.0, ip=AGENT_IP,
                       ended=21.0)
@@ -47,10 +39,13 @@ class JudgeTest(Case):
             with self.subTest(stream=stream):
                 session = Session(1, "rsync put", EDGE, address=USER, began=0.01, ended=10.1,
                                   status=255, said=[(10.1, "adit connect: lost")])
-                self.evidence.streams[USER] = [Stream(EDGE, "first", "connection lost", 10.0)]
-                repeat = self.repeat_of(2, 10.2, 16.1, stream)
-                repeat.repeats = session
-                judge = Judge([session, repeat], [], [fault], self.evidence, driver.Limits())
+                repeat = Session(2, "rsync put", EDGE, session, "10.118.0.2", began=10.2,
+                                 ended=16.1, status=0, timed=True)
+                evidence.streams = {
+                    USER: [Stream(EDGE, "first", "connection lost", 10.0)],
+                    repeat.address: [Stream(EDGE, *stream)],
+                }
+                judge = Judge([session, repeat], [], [fault], evidence, driver.Limits())
                 self.assertEqual(judge.verdicts()[0].result, result)
 
     def end_of(self, faults, lost, told, ended):

@@ -15,7 +15,8 @@ def block(s):
 # ADDRESS [PORT [SOURCE]]
 CONNECT = BLOCKING + """
 import errno, sys
-host, port, *source = [*sys.argv[1:], *["7"][len(sys.argv) - 2:]]
+host, *rest = sys.argv[1:]
+port, *source = rest or ["7"]
 s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
 block(s)
 if source:
